@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recordings of what pluto answered and logged: reading, writing, redacting, playing them."""
+"""Recordings of what pluto answered and logged: read, write, redact and play them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Redact addresses, subnets, ranges, host names and identities, in the forms libreswan writes.
 
-Lengths of prefixes, ports and protocols stay, and so do libreswan's words for an end that isn't
-known, such as ``%any``. All other words of an end count as host names.
+The length of a prefix (``/24``), ports and protocols stay as they are, and so do libreswan's words
+for an end without an address, such as ``%any``. Any other word of an end is taken for a host name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OWN_ENDS: Final = frozenset(
         "vhost:%no", "->", "<->", "NONE",
     }
 )  # fmt: skip
-"""libreswan's words that it prints in place of an address. They are public."""
+"""The words that libreswan prints instead of an address. They aren't private."""
 
 OWN_IDENTITIES: Final = frozenset(
     {
@@ -32,7 +32,7 @@ OWN_IDENTITIES: Final = frozenset(
         "unset", "<unset>", "%same", "%auth",
     }
 )  # fmt: skip
-"""libreswan's words that it prints in place of an identity. They are public."""
+"""The words that libreswan prints instead of an identity. They aren't private."""
 
 _V4: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", re.ASCII)
 _V6: Final = re.compile(r"[0-9A-Fa-f:.]{2,50}(?:%[\w.-]{1,20})?", re.ASCII)
@@ -49,10 +49,11 @@ _JOINTS: Final = re.compile(r"(===|---|\.\.\.)")
 
 
 def address(word: str, known: Placeholders) -> str | None:
-    """Return a word redacted: an address, several joined by ``-`` or ``,``, or ``esp.SPI@ADDRESS``.
+    """Return a word with its addresses replaced by placeholders, or None for any other word.
 
-    Prefix, ports and protocol behind the last address stay. None: the word has something else in
-    it. ``known`` has the placeholders.
+    The word is an address, several addresses with ``-`` or ``,`` between them, or
+    ``esp.SPI@ADDRESS``. The length of a prefix, ports and a protocol behind the last address stay.
+    ``known`` has the placeholders.
     """
     said = _SAID.match(word)
     if said is not None:
@@ -77,7 +78,10 @@ _LONG: Final = 400
 
 
 def _first(word: str) -> tuple[str, str] | None:
-    """Return the address with which a word begins, and the rest of it; None: there is none."""
+    """Return the IP address with which a word begins, and the rest of the word.
+
+    Return None if the word doesn't begin with an address.
+    """
     m = _V4.match(word)
     if m is None and word.count(":", 0, 60) >= 2:
         m = _V6.match(word)
@@ -85,16 +89,20 @@ def _first(word: str) -> tuple[str, str] | None:
 
 
 def _said(m: re.Match[str], word: str, known: Placeholders) -> str:
-    """Return ``esp.SPI@ADDRESS`` with SPI (but 0) and address redacted; ``m``: up to the ``@``."""
+    """Return ``esp.SPI@ADDRESS`` with its SPI and its address redacted; an SPI of 0 stays.
+
+    ``m`` is the match of _SAID in ``word``, which goes up to the ``@``.
+    """
     protocol, dot, number = m.groups()
     spi = number if number == "0" else known.get(Kind.SPI, number)
     return f"{protocol}{dot}{spi}@{end(word[m.end() :], known)}"
 
 
 def end(word: str, known: Placeholders) -> str:
-    """Return one end of a connection redacted: an address, or else a host name.
+    """Return one end of a connection redacted: an address, or if it is none, a host name.
 
-    OWN_ENDS stay, and so do a port and a word without letters and digits.
+    A port behind it stays. A word in OWN_ENDS, a port alone, and a word without letters and digits
+    stay as they are.
     """
     if word in OWN_ENDS or _PORT.fullmatch(word) or not any(map(str.isalnum, word)):
         return word
@@ -107,12 +115,15 @@ def end(word: str, known: Placeholders) -> str:
 
 
 def ends(text: str, known: Placeholders) -> str:
-    """Return a text with each word redacted by joined(); blanks, brackets, "," and ";" stay."""
+    """Return a text with each of its words redacted by joined().
+
+    Words are separated by blanks, brackets, commas and semicolons, which stay.
+    """
     return _WORD.sub(lambda m: joined(m[0], known), text)
 
 
 def joined(word: str, known: Placeholders) -> str:
-    """Return a word with its ends redacted, between which ``===``, ``---`` or ``...`` stays."""
+    """Return a word with its ends redacted: the parts between ``===``, ``---`` and ``...``."""
     if word in OWN_ENDS:
         return word
     parts = _JOINTS.split(word)
@@ -123,10 +134,11 @@ _HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+\.?")
 
 
 def identity(text: str, known: Placeholders) -> str:
-    """Return an identity redacted, by its form: address, ``@fqdn``, ``user@fqdn``, key id or DN.
+    """Return an identity redacted, with a placeholder for its kind, which its form shows.
 
-    OWN_IDENTITIES stay. A text of no such form counts as a host name if it is words joined by dots,
-    else as another identity.
+    The kinds are IP address, host name (``@fqdn``, or words with dots between them), mail address
+    (``user@fqdn``), key id (``@#hex``), DN (it has a ``=``), and other identity. A text in
+    OWN_IDENTITIES stays as it is.
     """
     if text in OWN_IDENTITIES:
         return text

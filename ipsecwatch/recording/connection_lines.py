@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Split lines about connections into libreswan's own text and values, for redaction."""
+"""Split lines of a status's connection list into libreswan's own text and values, for redaction."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from ipsecwatch.recording.pieces import Field, Pieces, trimmed
 from ipsecwatch.recording.status_fields import keyed
 
 PAD: Final = LOG_WIDTH - 80
-"""Characters behind the name of a line. One with as many or more, and without a routing word, was
-cut by pluto (topology.py)."""
+"""The least length of a topology, without the connection's name, that pluto may have cut.
+
+A topology of this length or more that has no routing word counts as cut (topology.py).
+"""
 
 _BEGIN: Final = re.compile(rf'(")({grammar.name()})("{grammar.instances()}:)', re.ASCII)
 _BANNER: Final = " banner:"
 
 
 def read(line: str) -> Pieces | None:
-    """Return the pieces of a status line about a connection; None: it is no such line.
+    """Return the pieces of a line of the connection list, or None for any other line.
 
-    It begins with ``"NAME":`` or ``"NAME"[3]:``, and behind that it has keys, a topology or a
-    banner, which lines of pluto's log don't have.
+    Such a line begins with ``"NAME":`` or ``"NAME"[3]:``, and has keys, a topology or a banner
+    behind that. Lines of pluto's log have none of these.
     """
     m = _BEGIN.match(line)
     if m is None:
@@ -48,10 +50,11 @@ _OPTIONS: Final = re.compile(
 
 
 def _topology(text: str) -> Pieces | None:
-    """Return the pieces of ``LEFT...RIGHT; ROUTING; …``; None: it is something else.
+    """Return the pieces of a topology ``LEFT...RIGHT; ROUTING; …``, or None for any other text.
 
-    Each part is looked for from that side of the line where a peer can't write. A line that pluto
-    cut gets a new end of PAD characters, so that it is recognised as cut again.
+    The parts are found from that end of the line which the peer's text doesn't reach. If pluto cut
+    the line, PAD characters ``x`` are added to it, so that the redacted line is long enough to be
+    recognised as cut.
     """
     body, tail = _tail(text)
     ends, semicolon, routing = body.rpartition("; ")
@@ -73,9 +76,10 @@ def _topology(text: str) -> Pieces | None:
 
 
 def _tail(text: str) -> tuple[str, Pieces]:
-    """Return a text up to the end of its routing word, and the pieces behind that.
+    """Return a topology up to the end of its routing word, and the pieces of the rest.
 
-    Return "" and no pieces for a text without an eroute owner or addresses at its end.
+    The rest is an eroute owner (up to 4.15), or two addresses. If it is missing, "" and no pieces
+    are returned.
     """
     at = text.rfind("; eroute owner: #")  # up to 4.15
     if at >= 0 and _OWNER.fullmatch(text, at):
@@ -89,7 +93,10 @@ def _tail(text: str) -> tuple[str, Pieces]:
 
 
 def _side(text: str) -> Pieces:
-    """Return the pieces of one end: addresses, and in brackets an identity with options."""
+    """Return the pieces of one end of a topology: addresses, and in brackets an identity.
+
+    Options behind the identity (``,+S=C``) are libreswan's own.
+    """
     before, bracket, rest = text.partition("[")
     if not bracket:
         return [(Field.ADDRESSES, text)]

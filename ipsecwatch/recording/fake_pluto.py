@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A fake pluto: a control socket that gives the answers of a recording.
 
-It behaves as pluto did: one question at a time, each line with its ``NNN`` prefix, no socket while
-pluto was stopped, nobody listening after it was killed, and no answer while it hung. A client that
-still waits when it goes on is answered then.
+It behaves as the recorded pluto did. It answers one question at a time, with a prefix of three
+digits on each line. While pluto was stopped, there is no socket; after it was killed, nobody
+listens on the socket; while it hung, nothing is answered. A client that still waits when a pluto
+that hung goes on is answered then.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BACKLOG: Final = 5
-"""pluto's own value: listen(fd, 5) makes six places."""
+"""How many clients may wait to be accepted: pluto's own value. Linux lets one more wait."""
 LOOK: Final = 0.02
 """Seconds, by the real clock, between two checks of what the recorded pluto did."""
 PATIENCE: Final = 5.0
-"""Seconds that a client has to send its question, and to take the answer, or each packet of it."""
+"""Seconds that a client has to send its question, and again to take the answer.
+
+On a SOCK_SEQPACKET, it has this time for each packet of the answer.
+"""
 
 _PREFIX: Final = re.compile(r"\d{3} ")
 _BAD_MAGIC: Final = (
@@ -40,19 +44,23 @@ class Silence(Enum):
     """Why pluto gives no answer."""
 
     STOPPED = auto()
-    """Stopped: there is no socket."""
+    """pluto was stopped: there is no socket."""
     KILLED = auto()
-    """Killed: the socket is there, and nobody listens."""
+    """pluto was killed: its socket is still there, but nobody listens on it."""
     HANGING = auto()
-    """It accepts connections and doesn't answer."""
+    """pluto hangs: it accepts connections, but doesn't answer."""
 
 
 Said = str | Silence
-"""The answer to ``status`` as it was recorded, or why there was none."""
+"""An answer to ``status`` as it was recorded, or why there was none."""
 
 
 class Timeline:
-    """pluto's answers over time: each is given from its time on, the first also before it."""
+    """What pluto answered when: call it with a time.
+
+    Each answer is given from its own time on, until that of the next one. The first answer is given
+    for all times before it, too. The constructor raises ValueError if there are no answers.
+    """
 
     def __init__(self, said: Iterable[tuple[float, Said]]) -> None:
         moments = sorted(said, key=lambda moment: moment[0])
@@ -62,26 +70,32 @@ class Timeline:
         self._said = [said for _, said in moments]
 
     def __call__(self, t: float) -> Said:
-        """Return pluto's answer at time ``t``, or why it gave none then."""
+        """Return pluto's answer at the time ``t`` (in seconds), or why it gave none then."""
         return self._said[max(0, bisect_right(self._times, t) - 1)]
 
 
 def on_the_wire(text: str) -> str:
-    """Return a text with pluto's ``NNN`` prefix on each line; ``000`` where whack removed it."""
+    """Return an answer as it is on pluto's socket: each line has a prefix of three digits.
+
+    A line without a prefix gets ``000``, because whack removed its prefix.
+    """
     return "".join(line if _PREFIX.match(line) else f"000 {line}" for line in _lines(text))
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines of a text with their newlines; str.splitlines() splits elsewhere, too."""
+    """Return the lines of a text, with their line feeds. Only line feeds end a line.
+
+    str.splitlines() would also split at other characters.
+    """
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 class FakePluto:
-    """Plays a pluto at ``path`` while its context lasts.
+    """Plays a pluto with its control socket at ``path``, while its context (``async with``) lasts.
 
-    ``clock`` returns the time that is played now, in seconds as in the recording; a demo may let it
-    run faster than real time. ``says`` returns what pluto answered at such a time. ``packets``: the
-    socket is a SOCK_SEQPACKET, as from 5.4 on.
+    ``clock`` returns the time of the recording that is played now, in seconds; a demo may let it
+    run faster than real time. ``says`` returns what pluto answered at such a time (Timeline).
+    ``packets`` says that the socket is a SOCK_SEQPACKET, as from 5.4 on, not a SOCK_STREAM.
     """
 
     def __init__(
@@ -99,10 +113,10 @@ class FakePluto:
         self._listener: socket.socket | None = None
         self._player: asyncio.Task[None] | None = None
         self.asked = 0
-        """The number of questions that were answered."""
+        """How many questions were answered, wrong ones included."""
 
     async def __aenter__(self) -> FakePluto:
-        """Start to answer. On return the socket exists, if the recorded pluto has one by now."""
+        """Start to play. When this returns, the socket exists, if pluto has one at this time."""
         self._remove()
         self._update_socket()
         self._player = asyncio.create_task(self._play(), name="playback")
@@ -114,7 +128,7 @@ class FakePluto:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop, and remove the socket. Raise the error that ended the answering, if one did."""
+        """Stop to play, and remove the socket. If an error has ended the playing, raise it."""
         assert self._player is not None
         self._player.cancel()
         try:
@@ -130,7 +144,7 @@ class FakePluto:
         return self._says(self._clock())
 
     async def _play(self) -> None:
-        """Answer one client after the other while there is a socket, until cancelled."""
+        """Play until cancelled: answer one client after the other, while there is a socket."""
         while True:
             self._update_socket()
             if self._listener is None:
@@ -139,7 +153,7 @@ class FakePluto:
                 await self._answer_next(self._listener)
 
     def _update_socket(self) -> None:
-        """Open, close or remove the socket, as the recorded pluto did at the time of ``clock``."""
+        """Open, close or remove the socket, so that it is as pluto's was at this time."""
         now = self._now
         if now is Silence.STOPPED:
             self._hush()
@@ -171,7 +185,10 @@ class FakePluto:
             os.unlink(self._path)
 
     async def _answer_next(self, listener: socket.socket) -> None:
-        """Answer the next client, if one connects within LOOK seconds."""
+        """Answer the next client, if one connects within LOOK seconds, or return without one.
+
+        A client that leaves, or takes its answer too slowly, is dropped.
+        """
         if not await _readable(listener, LOOK):
             return
         # The client may have left; one that reads too slowly loses the rest.
@@ -182,9 +199,10 @@ class FakePluto:
                 await self._answer(client)
 
     async def _answer(self, client: socket.socket) -> None:
-        """Read a client's question and answer it; one that isn't QUESTION gets pluto's error.
+        """Read a client's question and answer it; any question but QUESTION gets pluto's error.
 
-        While the recorded pluto hangs, wait. If it stopped or was killed, return without an answer.
+        While the recorded pluto hangs, wait. If it is stopped or killed then, or if the client
+        sends nothing for PATIENCE seconds, return without an answer.
         """
         if not await _readable(client, PATIENCE):
             return
@@ -205,7 +223,7 @@ class FakePluto:
 async def _readable(sock: socket.socket, timeout: float) -> bool:  # noqa: ASYNC109
     """Wait until a socket is readable, at most ``timeout`` seconds. Return whether it is.
 
-    sock_accept() with a time limit isn't used, since it can lose a connection.
+    It is used instead of sock_accept() with a time-out, which can lose a connection.
     """
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sock, ready.set)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The file format of recordings: read and write what pluto answered and logged over time.
 
-JSON Lines, compressed by gzip if the name ends in ``.gz``: a head, then answers, log lines and
-notes in order of time. What happened on a machine can be replayed from it through the same code.
+A recording is a file of JSON Lines, compressed by gzip if its name ends in ``.gz``. Its first line
+is the head. Its other lines are entries in order of time: answers, log lines and notes. From a
+recording, ``ipsecwatch replay`` repeats what happened on a machine, with the code of the service.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 KIND: Final = "ipsecwatch-recording"
 FORMAT: Final = 1
 MAX_LINE: Final = 512 << 20
-"""Characters of one line, at most; no answer of pluto is longer."""
+"""How many characters of a line are read at most. No answer of pluto is as long."""
 
 
 # A value of a wrong type counts as absent, so that an odd line doesn't spoil a whole recording.
@@ -37,48 +38,53 @@ _interval: Final = jsonutil.otherwise(jsonutil.number(), 1.0)
 
 
 class RecordingError(Exception):
-    """A file isn't a recording, or can't be read. The text is one line."""
+    """A file can't be read, or isn't a recording. The message is one line, with the file's path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first line of a recording; ``raw`` has all its keys.
-
-    ``libreswan`` is the release, or None if it wasn't known; ``interval`` is the least pause
-    between two rounds of questions, in seconds: 1.0 where the head doesn't say.
-    """
+    """The first line of a recording."""
 
     libreswan: str | None
+    """The release of libreswan; None: it isn't known."""
     interval: float
+    """Seconds between two rounds of questions to pluto, at least; 1.0 if the head has no number."""
     raw: dict[str, Any]
+    """The JSON object with all keys of the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """One question to pluto and its outcome.
-
-    ``at`` (seconds since the epoch) and ``mono`` (of the monotonic clock; None: not recorded) are
-    when it was asked; ``took`` is how many seconds the answer took. ``exit`` is whack's exit code;
-    None: whack gave none, or the answer is from the socket. ``timed_out``: the whole answer didn't
-    come in time. ``error`` says why there is no whole answer; None: there is one, or it isn't said.
-    ``raw`` has all keys of the entry.
-    """
+    """One question to pluto, and its outcome."""
 
     at: float
+    """When pluto was asked, by the wall clock: seconds since the epoch."""
     command: str
+    """The command that was sent, as ``status``."""
     stdout: str
+    """The answer: what whack printed, or what came from the socket; "" if nothing came."""
     stderr: str
+    """whack's error messages, or ""."""
     exit: int | None
+    """whack's exit code. None: it had none, or the socket was asked."""
     mono: float | None
+    """When pluto was asked, by the monotonic clock, in seconds. None: it wasn't recorded."""
     took: float
+    """How many seconds the answer took; 0.0 if it wasn't recorded."""
     timed_out: bool
+    """Whether the whole answer didn't come in time."""
     error: str | None
+    """Why there is no whole answer. None: there is one, or the reason wasn't recorded."""
     raw: dict[str, Any]
+    """The JSON object with all keys of the entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the person who made the recording did at ``at`` (seconds since the epoch), in words."""
+    """A note of the person who made the recording: what happened or was done at a time.
+
+    ``at`` is in seconds since the epoch.
+    """
 
     at: float
     text: str
@@ -90,8 +96,8 @@ Entry = RecordedAnswer | LogLine | Note
 def read(path: Path) -> tuple[Head, Iterator[Entry]]:
     """Open a recording. Return its head, and an iterator that reads its entries.
 
-    Raise RecordingError where the file can't be read, or isn't a recording of this format. So does
-    the iterator where it comes to a damaged line, or an entry without a time.
+    Raise RecordingError if the file can't be read, or isn't a recording in this format. The
+    iterator raises RecordingError, too, when it comes to a damaged line or an entry without a time.
     """
     lines = _lines(path)
     number, first = next(lines, (1, {}))
@@ -104,9 +110,9 @@ def read(path: Path) -> tuple[Head, Iterator[Entry]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a recording, each with the number of its line; skip empty lines.
+    """Yield the JSON objects of a recording, each with the number of its line. Skip blank lines.
 
-    Raise RecordingError where the file can't be read, or a line isn't a JSON object.
+    Raise RecordingError if the file can't be read, or a line isn't a JSON object.
     """
     number = 0
     try:
@@ -138,9 +144,9 @@ def _open(path: Path) -> IO[str]:
 def _entries(
     path: Path, lines: Iterator[tuple[int, dict[str, Any]]], number: int
 ) -> Iterator[Entry]:
-    """Yield the entries in the lines of a recording; unknown kinds are left out.
+    """Yield the entries in the lines behind a recording's head. Skip entries of unknown kinds.
 
-    ``number`` is that of the head. Raise RecordingError for one without a time.
+    Raise RecordingError for an entry without a time.
     """
     for number, data in lines:
         at = _number(data.get("at"))
@@ -155,7 +161,10 @@ def _entries(
 
 
 def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
-    """Return a recorded answer from its line's object; a value of a wrong type counts as absent."""
+    """Return a recorded answer from the JSON object of its line.
+
+    A value that is missing, or of a wrong type, becomes "", None, 0.0 or False.
+    """
     return RecordedAnswer(
         at=at,
         command=_text(data["command"]),
@@ -171,10 +180,10 @@ def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
 
 
 def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield entries in the order in which they were known: an answer when it was complete.
+    """Yield the entries of a recording in the order in which the service would have got them.
 
-    In the file an answer is at the time of its question. What is from between the two, such as log
-    lines, is yielded before it.
+    In the file, an answer stands at the time of its question, but it was complete only ``took``
+    seconds later. Log lines and notes from in between are yielded before the answer.
     """
     waiting: RecordedAnswer | None = None
     for entry in entries:
@@ -192,7 +201,12 @@ def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def poll(answer: RecordedAnswer, reader: Reader) -> Poll:
-    """Return the Poll of a recorded answer to ``status``, as the service makes it of a live one."""
+    """Return the Poll that the service would have made of a recorded answer to ``status``.
+
+    It has a report if there is any answer. Otherwise pluto is unreachable or stopped: the recorded
+    error decides. If the question timed out, pluto is unreachable, even if a part of the answer
+    came. If the monotonic time wasn't recorded, the wall clock's is used for it.
+    """
     mono = answer.at if answer.mono is None else answer.mono
     if answer.timed_out or answer.exit == _TIMED_OUT:
         return Poll(answer.at, mono, pluto=PlutoState.UNREACHABLE, why="timed out")
@@ -203,14 +217,14 @@ def poll(answer: RecordedAnswer, reader: Reader) -> Poll:
 
 
 _TIMED_OUT: Final = 124
-"""timeout(1)'s exit code where the time was over."""
+"""The exit code of timeout(1) if the command timed out."""
 
 
 def _pluto(why: str) -> PlutoState:
-    """Return pluto's state by an error message, of whack (any release) or of pluto/query.py.
+    """Return the state of pluto that an error message shows, of whack (any release) or query.py.
 
-    It is STOPPED if ``why`` says that pluto isn't running, or that the connection was refused, and
-    UNREACHABLE otherwise.
+    It is STOPPED if the message says that pluto isn't running, or that the connection was refused.
+    Otherwise it is UNREACHABLE.
     """
     if "not running" in why or "Connection refused" in why:
         return PlutoState.STOPPED
@@ -218,20 +232,20 @@ def _pluto(why: str) -> PlutoState:
 
 
 def create(path: Path) -> IO[bytes]:
-    """Create a file that only its owner may read, and return it, opened for writing.
+    """Create a file that only its owner may read and write, and return it, open for writing.
 
-    pluto itself gives its answers to root only, too.
-
-    Raise OSError where it can't be created, or exists already.
+    The answers in it are private: pluto itself gives them only to root. Raise OSError if the file
+    exists already, or can't be created.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 class Writer:
-    """Writes a recording. Each entry is in the file at once, even if the program is killed later.
+    """Creates and writes a recording.
 
-    Raise OSError where the file can't be created, or exists already.
+    Each entry is in the file at once, even if the program is killed later. The constructor raises
+    OSError if the file exists already, or can't be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -248,17 +262,18 @@ class Writer:
         self._raw.close()
 
     def head(self, libreswan: str | None, interval: float, **more: object) -> None:
-        """Write the recording's first line: its format, the release, the pause between questions.
+        """Write the recording's first line, with the release of libreswan and the interval.
 
-        ``more`` are further keys.
+        ``interval`` is in seconds (``Head.interval``). ``more`` are further keys of the line.
         """
         known = {"format": FORMAT, "kind": KIND, "libreswan": libreswan, "interval": interval}
         self.write({**known, **more})
 
     def write(self, entry: dict[str, Any]) -> None:
-        """Write an entry as a line of ASCII.
+        """Write an entry as one line of JSON, in ASCII.
 
-        All other characters become JSON escapes, also lone surrogates (bytes that aren't UTF-8).
+        Other characters become JSON escapes. So do lone surrogates, which stand for bytes that
+        aren't UTF-8.
         """
         self._file.write((json.dumps(entry) + "\n").encode("ascii"))
         self._file.flush()

@@ -2,10 +2,11 @@
 """The messages that pluto logs, with what each value in them is: one table, for redaction.
 
 A message is written as in pluto's source, with the name of a field in ``{}`` for each value
-(messages.py has the meaning of each name; ``{{`` and ``}}`` are braces of pluto's own).
+(messages.py has the meaning of each name; ``{{`` and ``}}`` are braces that pluto prints).
 
-A message without a private value needs no row, unless a reason is read from it (log_lines.py): for
-other messages, words.py keeps each word of pluto's. But it hides a word that is also a name.
+A message that isn't here is redacted word by word (words.py): words that libreswan uses stay, but a
+word that is also a private name is hidden. So a message needs a row if it has a private value, or
+if a reason is read from it (log_lines.py), which needs all its words.
 """
 
 from __future__ import annotations
@@ -754,11 +755,11 @@ MESSAGES: Final = (
     "{unit}: {any}",
     *sorted(w.text for s in STATE_TABLE for w in s.stories if " " in w.text),
 )  # fmt: skip
-"""More specific ones first, since the first that fits is used."""
+"""All messages. The first one that fits a line is used, so more specific ones come first."""
 
 UPDOWN_VERBS: Final = tuple(
     f"{verb}-{end}"
     for verb in ("prepare", "route", "unroute", "up", "down")
     for end in ("client-v6", "host-v6", "client", "host")
 )
-"""The names of the updown script's actions, with which the lines about its output begin."""
+"""The actions of the updown script, as ``up-client``. Lines about its output begin with one."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Split pluto's log messages into its own words and the values between them, for redaction.
 
-The messages are in message_table.py. Only the text between the fields of a message is pluto's.
-Where a peer's text contains the same words, the last of them counts as pluto's, so that all of the
-peer's text is private. Text behind the end of a message is private, too, if a peer may have written
-it.
+The messages are in message_table.py, with a field for each value. Only the texts between the fields
+are pluto's own. A peer's value may contain the same words as the text behind it. So the last place
+in the line where that text is found ends the value, and the whole value is private. What follows
+the end of a message is private, too, if the message has a value that may contain any text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PRIVATE: Final = {
     "uri": Field.URI, "label": Field.LABEL, "banner": Field.BANNER, "unit": Field.UNIT,
     "private": Field.PRIVATE, "any": Field.TEXT,
 }  # fmt: skip
-"""The kinds of values that aren't pluto's own, by the names of the fields in the table."""
+"""By the name of a field in the table: the kind of its value, which isn't pluto's own."""
 
 _OWN: Final = {
     "n": re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII),  # a count, a time, a port, an errno
@@ -36,7 +36,7 @@ _OWN: Final = {
     "policy": re.compile(r"[A-Z][A-Za-z0-9_]{0,40}(?:\+[A-Z][A-Za-z0-9_]{0,40}){0,60}", re.ASCII),
     "serial": re.compile(r"[#$]\d{1,10}", re.ASCII),
 }
-"""The forms of values that are pluto's own, by the names of the fields."""
+"""By the name of a field in the table: the form of its value, which is pluto's own."""
 _SPI: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{1,8}", re.ASCII)
 
 _STATES: Final = frozenset(
@@ -51,13 +51,13 @@ _UNIT: Final = re.compile(r"[\w@\\.:-]{1,200}\.(?:service|mount|scope|slice|time
 
 
 class _Hole(NamedTuple):
-    """A field of a message, by its name in the table."""
+    """A field of a message in the table: the place of a value."""
 
     name: str
 
 
 def _parse(message: str) -> tuple[str | _Hole, ...]:
-    """Return the parts of a message in the table: pluto's texts, and the fields between them."""
+    """Return the parts of a message in the table, in order: pluto's texts, and the fields."""
     parts: list[str | _Hole] = []
     for text, name, _, _ in Formatter().parse(message):
         if text and parts and isinstance(parts[-1], str):
@@ -70,9 +70,9 @@ def _parse(message: str) -> tuple[str | _Hole, ...]:
 
 
 def _index() -> dict[str, list[tuple[str | _Hole, ...]]]:
-    """Return the parts of each message in the table, by its first word.
+    """Return the parts of all messages in the table, by the first word of the message.
 
-    The key is "" for messages whose first word is a value, or contains one.
+    The messages whose first word is a value, or contains one, are under the key "".
     """
     index: dict[str, list[tuple[str | _Hole, ...]]] = {}
     for parts in map(_parse, MESSAGES):
@@ -87,16 +87,16 @@ _BY_WORD: Final = _index()
 
 
 def literals() -> list[str]:
-    """Return the texts between the fields of all messages in the table: pluto's own words."""
+    """Return pluto's own texts in all messages of the table, without the fields."""
     parts = (part for message in MESSAGES for part in _parse(message))
     return [part for part in parts if isinstance(part, str)]
 
 
 def read(text: str) -> Pieces | None:
-    """Return the pieces of a log message, without date and connection before it.
+    """Return the pieces of a log message that is in the table, or that is about the updown script.
 
-    None: no message in the table fits, and it isn't a line about the updown script.
-    A state's name and a colon may come before it. After these, a message that doesn't fit is TEXT.
+    ``text`` is without date and connection. A state's name and a colon may come before the message;
+    then a message that isn't in the table becomes TEXT. Without these, None is returned for it.
     """
     state = _STATE.match(text)
     begin = state[0] if state and is_state(state[1]) else ""
@@ -108,15 +108,16 @@ def read(text: str) -> Pieces | None:
 
 
 def is_state(name: str) -> bool:
-    """Return whether a text is a state's name or story in STATE_TABLE, or has the form STATE_….
+    """Return whether a text is the name or the story of a state.
 
-    The prefixes STATE_ and STATE_V2_ of a name in the table may be missing.
+    It must be in STATE_TABLE (a name may lack its prefix STATE_ or STATE_V2_), or be a name that
+    begins with STATE_ and has only capital letters, digits and underscores.
     """
     return name in _STATES or _NEW_STATE.fullmatch(name) is not None
 
 
 def _first(text: str) -> Pieces | None:
-    """Return the pieces of a text by the first message that fits, or None."""
+    """Return the pieces of a text by the first message in the table that fits it, or None."""
     for word in (text.partition(" ")[0], ""):
         for parts in _BY_WORD.get(word, ()):
             if (found := _match(parts, text)) is not None:
@@ -125,9 +126,9 @@ def _first(text: str) -> Pieces | None:
 
 
 def _updown(text: str) -> Pieces | None:
-    """Return the pieces of a line that begins with one of UPDOWN_VERBS; None: it doesn't.
+    """Return the pieces of a message that begins with one of UPDOWN_VERBS, or None for any other.
 
-    The script's output is private: it may be anything.
+    The output of the updown script is private, because it may be any text.
     """
     verb, _, rest = text.partition(" ")
     if verb not in UPDOWN_VERBS:
@@ -142,9 +143,10 @@ def _updown(text: str) -> Pieces | None:
 
 
 def _match(parts: tuple[str | _Hole, ...], text: str) -> Pieces | None:
-    """Return the pieces of a text that fits the parts of a message, one after the other; else None.
+    """Return the pieces of a text that begins with a message, or None if the message doesn't fit.
 
-    What follows the message is TEXT; it is PRIVATE if the message has a value of a kind in FREE.
+    ``parts`` are the parts of the message, which must follow each other in the text. What follows
+    the last part is TEXT, or PRIVATE if the message has a value of a kind in FREE.
     """
     found: Pieces = []
     at, rest = 0, Field.TEXT
@@ -177,11 +179,12 @@ def _field(hole: _Hole, value: str = "") -> Field:
 
 
 def _end(hole: _Hole, behind: tuple[str | _Hole, ...], text: str, at: int) -> int | None:
-    """Return the index where a field's value ends, which begins at ``at``; None: it doesn't fit.
+    """Return the index where the value of the field ``hole`` ends, or None if no value fits.
 
-    ``behind`` are the parts that follow the field (``hole``). A value of pluto's own ends by its
-    form, any other one before the next text of the message: before its last place in the line for a
-    kind in FREE, else before its first.
+    The value begins at the index ``at`` of ``text``; ``behind`` are the message's parts behind the
+    field. The form of a value of pluto's own shows where it ends. Any other value ends where the
+    next part of the message is found in the text. If it is there several times, the last place
+    counts for a kind in FREE, and the first place for other kinds.
     """
     own = _SPI if hole.name == "spi" else _OWN.get(hole.name)
     if own is not None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The pieces of a line for redaction: libreswan's own text, and values with their kinds."""
+"""The pieces of a line for redaction: libreswan's own text, and values with their kinds.
+
+The text ``"office":`` has three pieces: OWN ``"``, CONNECTION ``office``, OWN ``":``.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from typing import Final
 
 
 class Field(Enum):
-    """The kind of a piece, by its place in the line."""
+    """The kind of a piece, which is found by its place in the line."""
 
     OWN = auto()
-    """libreswan's own text."""
+    """libreswan's own text, which stays as it is."""
     CONNECTION = auto()
     ADDRESSES = auto()
     """Addresses, subnets, ranges, host names, with ports, and what pluto puts between them."""
@@ -32,13 +35,17 @@ class Field(Enum):
     HOSTS = auto()
     """Several names of hosts, with blanks or commas between them."""
     PRIVATE = auto()
-    """A private value of another kind."""
+    """A private value of any other kind."""
     TEXT = auto()
-    """Text of unknown meaning: pluto's words in it stay (words.py)."""
+    """Text of unknown meaning: only libreswan's words in it stay (words.py)."""
 
 
 Piece = tuple[Field, str]
-"""A part of a line. Joined, the parts are the line, apart from colours and an end that was cut."""
+"""A part of a line: its kind and its text.
+
+All pieces joined are the line itself, except that colours of a terminal are left out, and that a
+topology that pluto cut gets some characters at its end (connection_lines.PAD).
+"""
 
 Pieces = list[Piece]
 
@@ -48,13 +55,14 @@ FREE: Final = frozenset(
         Field.BANNER, Field.PATH, Field.PRIVATE,
     }
 )  # fmt: skip
-"""Kinds of values that may contain anything, even pluto's own words."""
+"""The kinds of values that may contain any text, even words that pluto itself prints."""
 
 
 def trimmed(field: Field, text: str, around: str = " ;,") -> Pieces:
-    """Return a text as a value of the kind ``field``, with the characters of ``around`` cut off.
+    """Return the pieces of a value of the kind ``field`` that has punctuation or blanks around it.
 
-    Those at its beginning and its end are OWN pieces. A text of such characters alone is OWN.
+    ``around`` are the characters that don't belong to the value: at the beginning and the end of
+    the text, they become OWN pieces. A text that has only such characters is OWN as a whole.
     """
     core = text.strip(around)
     if not core:

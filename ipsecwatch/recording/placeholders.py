@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Placeholders for private values: the same for the same value, with a form that shows its kind.
+"""Make placeholders for private values, as ``conn1`` or ``host2.example``.
 
-Addresses are from RFC 2544 (198.18.0.0/15) and RFC 3849 (2001:db8::/32): reserved for tests and
-documentation.
+The same value of the same kind always gets the same placeholder, and the placeholder's form shows
+the kind. Addresses are from the ranges that RFC 2544 (198.18.0.0/15) and RFC 3849 (2001:db8::/32)
+reserve for tests and documentation.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """The kind of a private value, in words for people."""
+    """The kind of a private value. The texts are shown to people."""
 
     IPV4 = "IPv4 address"
     IPV6 = "IPv6 address"
@@ -67,26 +68,29 @@ _FORMS: Final = {
 KEPT: Final = frozenset(
     {"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"}  # noqa: S104 - text, not a socket
 )
-"""Addresses that aren't private, since every machine has them."""
+"""Addresses that aren't private, because every machine has them."""
 
 # What separates the words of a value; a name with a dot or a hyphen in it is one word.
 _BETWEEN: Final = re.compile(r"[\s,;\"']+")
 _BY_WORD: Final = frozenset(
     {Kind.USER, Kind.DN, Kind.IDENTITY, Kind.MAIL, Kind.KEY_ID, Kind.CERTIFICATE, Kind.LABEL}
 )
-"""Kinds of values whose single words are private, too. A banner's aren't: it is prose."""
-_FORGOTTEN: Final = frozenset({Kind.SPI, Kind.PROCESS, Kind.NUMBER})
-"""Kinds of values that are recognised only where the kind is known by the place.
+"""The kinds of values of which each single word is private, too, wherever it is met.
 
-Elsewhere the same number may be something else.
+A banner isn't here: it is prose, with words that anybody may use.
+"""
+_FORGOTTEN: Final = frozenset({Kind.SPI, Kind.PROCESS, Kind.NUMBER})
+"""The kinds of values that aren't recognised in other places, where their kind isn't known.
+
+Elsewhere, the same number may be something that isn't private.
 """
 MANY: Final = 64
-"""The most words of one value that are remembered as private."""
+"""How many words of one value are remembered as private at most."""
 
 
 @dataclass(slots=True)
 class Placeholders:
-    """Keeps the placeholder of each private value, and makes a new one for each new value."""
+    """Keeps the placeholders of all private values that were met in a text, and makes new ones."""
 
     _by_kind: dict[Kind, dict[str, str]] = field(default_factory=dict)
     _by_value: dict[str, Kind] = field(default_factory=dict)
@@ -95,7 +99,7 @@ class Placeholders:
     _seen: dict[Kind, set[str]] = field(default_factory=dict)
 
     def get(self, kind: Kind, value: str) -> str:
-        """Return the placeholder for a value of this kind; make one for a new value."""
+        """Return the placeholder for a value of this kind. A new value gets a new placeholder."""
         self._seen.setdefault(kind, set()).add(value)
         known = self._by_kind.setdefault(kind, {})
         if value not in known:
@@ -104,7 +108,10 @@ class Placeholders:
         return known[value]
 
     def address(self, text: str) -> str | None:
-        """Return the placeholder for an address, or a KEPT one as it is; None: it is no address."""
+        """Return the placeholder for an IP address, or None if the text isn't one.
+
+        An address in KEPT is returned as it is.
+        """
         version = ip_version(text)
         if version is None:
             return None
@@ -113,34 +120,37 @@ class Placeholders:
         return self.get(Kind.IPV4 if version == 4 else Kind.IPV6, text)
 
     def known(self, text: str) -> str | None:
-        """Return the placeholder of a value, by the kind that it was met with first.
+        """Return the placeholder for a text that was met before as a private value, of any kind.
 
-        None: it wasn't met yet, or only with a kind in _FORGOTTEN.
+        If it was met with several kinds, the placeholder is for the first of them. Return None if
+        it wasn't met yet, or only with a kind in _FORGOTTEN.
         """
         kind = self._by_value.get(text)
         return None if kind is None else self.get(kind, text)
 
     def is_private(self, word: str) -> bool:
-        """Return whether a word is a private value that was met before, or one word of such a one.
+        """Return whether a word is a private value that was met before, or part of one.
 
-        Upper and lower case count as the same, except for Kind.WORD. Values of the kinds in
-        _FORGOTTEN don't count. Single words count for the kinds in _BY_WORD.
+        It is part of one if the value's kind is in _BY_WORD, and the word is one of its words.
+        Upper and lower case don't matter, except for values of Kind.WORD. Values of the kinds in
+        _FORGOTTEN aren't recognised.
         """
         return word in self._by_value or word.casefold() in self._words
 
     def counts(self) -> dict[Kind, int]:
-        """Return how many different values of each kind were replaced since recount() or the start.
+        """Return how many different values of each kind were replaced.
 
-        A kind without any is left out.
+        Values are counted from the last call of recount() on, or from the start. A kind without
+        values is left out.
         """
         return {kind: len(self._seen[kind]) for kind in Kind if self._seen.get(kind)}
 
     def recount(self) -> None:
-        """Begin to count again from zero; values and placeholders are kept."""
+        """Begin to count from zero again. The values and their placeholders are kept."""
         self._seen.clear()
 
     def _make(self, kind: Kind, value: str) -> str:
-        """Return a new placeholder, which is neither ``value`` nor a private value met before."""
+        """Return a new placeholder that is neither ``value`` nor a private value met before."""
         while True:
             self._next[kind] += 1
             made = _form(kind, self._next[kind])
@@ -148,9 +158,10 @@ class Placeholders:
                 return made
 
     def _remember(self, kind: Kind, value: str) -> None:
-        """Remember a value, and for the kinds in _BY_WORD its words, to recognise them elsewhere.
+        """Remember a value, so that known() and is_private() recognise it in other places.
 
-        A value of a kind in _FORGOTTEN isn't remembered.
+        For the kinds in _BY_WORD, its single words are remembered, too. A value of a kind in
+        _FORGOTTEN isn't remembered.
         """
         if kind in _FORGOTTEN:
             return
@@ -172,7 +183,7 @@ def _form(kind: Kind, n: int) -> str:
 
 
 def ip_version(text: str) -> int | None:
-    """Return 4 or 6 for an IP address; None: the text is no address."""
+    """Return 4 or 6 for an IP address, or None if the text isn't one."""
     if len(text) > 60 or not (":" in text or "." in text):
         return None
     try:

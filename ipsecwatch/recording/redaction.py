@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Replace private values in libreswan's texts by placeholders, so that strangers may see them.
+"""Replace private values in libreswan's texts by placeholders, so that the texts can be shared.
 
-Only what a grammar knows to be libreswan's own, by its place, stays: status_lines.py for pluto's
-answers, messages.py for its log, typed.py for commands and ipsec.conf. Everything else is replaced,
-the same value by the same placeholder (placeholders.py). In a line that no grammar knows,
-libreswan's own words stay, unless one of them is a private value that was met before (words.py). So
-more is hidden if a text is redacted twice: the first time only finds its private values.
+Several grammars know which parts of a line are libreswan's own text: status_lines.py for pluto's
+answers, messages.py for its log, typed.py for commands and ipsec.conf. Only these parts stay. All
+others are replaced, the same value by the same placeholder (placeholders.py). In a line that no
+grammar knows, the words that libreswan uses stay, except a word that is also a private value that
+was met before (words.py). Therefore a text should be redacted twice: the first time only finds all
+its private values (``Redactor.again()``).
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from ipsecwatch.recording.pieces import Pieces
 
 MAX_REMEMBERED: Final = 50_000
-"""Lines whose redacted form is cached, at most: most of an answer's lines are in the next one."""
+"""How many redacted lines are cached at most. Most lines of an answer are in the next one, too."""
 _LONG: Final = 1024
-"""Characters of a line from which on its redacted form isn't cached."""
+"""A line of this many characters or more isn't cached."""
 
 # What may precede a line of pluto's: a mail's marks of quotation, a date, machine and program,
 # whack's code, the mark of debugging.
@@ -44,9 +45,11 @@ _DATE: Final = re.compile(
     r"\.(?:emerg|alert|crit|err|warn|warning|notice|info|debug) )?",
     re.ASCII,
 )
-"""As syslog, logread and ``journalctl -o short-…`` write it. In pluto's own log file a colon
-follows, and no machine or program. A year or a time zone is recognised only behind a day of the
-week, since a machine's name may look the same."""
+"""A date and time as syslog, logread and ``journalctl -o short-…`` write it.
+
+In pluto's own log file, a colon follows, and no machine or program. A year or a time zone is
+recognised only behind a day of the week, since a machine's name may look the same.
+"""
 _PROGRAM: Final = re.compile(
     r"(\S{0,254}[^\s:]) ([\w(/][\w./()@-]{0,60})(?:\[(\d{1,10})\])?: ", re.ASCII
 )
@@ -70,17 +73,20 @@ _OWN_USERS: Final = frozenset({"", "[any]"})
 
 @dataclass(slots=True)
 class Redactor:
-    """Redacts one text, or one recording: in it, the same value gets the same placeholder."""
+    """Redacts one text or one recording, within which the same value has the same placeholder."""
 
     known: Placeholders = field(default_factory=Placeholders)
     _lines: dict[str, str] = field(default_factory=dict)
 
     def text(self, text: str) -> str:
-        """Return a text redacted line by line: an answer of pluto, log lines, or a mix."""
+        """Return a text redacted line by line. It may be an answer of pluto, log lines, or both."""
         return "\n".join([self.line(line) for line in text.split("\n")])
 
     def line(self, line: str) -> str:
-        """Return any one line redacted: of an answer, a log, a command, or ipsec.conf."""
+        """Return a line redacted. It may be any line: of an answer, a log, ipsec.conf, a command.
+
+        The line is without its line feed.
+        """
         done = self._lines.get(line)
         if done is None:
             done = self._rendered(pieces(line))
@@ -91,9 +97,10 @@ class Redactor:
         return done
 
     def head(self, head: dict[str, Any]) -> dict[str, Any]:
-        """Return a recording's head, the object in its first line, redacted.
+        """Return the head of a recording redacted: the JSON object in its first line.
 
-        Only format, interval, release and title are kept; kind and ``redacted`` are always set.
+        Of its keys, only ``format``, ``interval``, ``libreswan`` (the release) and ``title`` are
+        kept. ``kind`` and ``redacted`` are always set.
         """
         out = {k: v for k, v in head.items() if k in _HEAD and _is_number(v)}
         version = head.get("libreswan")
@@ -103,9 +110,9 @@ class Redactor:
         return out
 
     def entry(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Return an entry of a recording redacted.
+        """Return an entry of a recording redacted: the JSON object in any other line.
 
-        Unknown keys, and values of a type that their key can't have, are left out.
+        Unknown keys are left out, and so are values of a type that their key can't have.
         """
         out: dict[str, Any] = {}
         for key, value in entry.items():
@@ -126,15 +133,15 @@ class Redactor:
         return self._rendered(status_fields.version(version) or [(Field.PRIVATE, version)])
 
     def again(self) -> None:
-        """Prepare to redact the same text once more, and recognise all private values of it.
+        """Prepare to redact the same text once more, now with all its private values known.
 
-        The values and their placeholders are kept; counts() begins from zero.
+        The placeholders are kept, and counts() counts from zero again.
         """
         self._lines.clear()
         self.known.recount()
 
     def counts(self) -> dict[Kind, int]:
-        """Return how many different values were replaced, by kind, since again() or the start."""
+        """Return how many different values of each kind were replaced, since again() if called."""
         return self.known.counts()
 
     def _rendered(self, found: Pieces) -> str:
@@ -143,7 +150,10 @@ class Redactor:
         )
 
     def _render(self, kind: Field, text: str) -> str:
-        """Return a piece of a kind other than OWN redacted; blanks around a value stay."""
+        """Return the text of a piece redacted. Blanks around it stay.
+
+        ``kind`` is any kind but OWN, whose text needs no redaction.
+        """
         if kind is Field.TEXT:
             return words.read(text, self.known)
         if kind is Field.ADDRESSES:
@@ -155,9 +165,10 @@ class Redactor:
         return f"{text[:at]}{self._one(kind, core)}{text[at + len(core) :]}"
 
     def _one(self, kind: Field, text: str) -> str:
-        """Return a value of a kind redacted; of CONNECTIONS and HOSTS, each name in it.
+        """Return a value of a kind redacted; for CONNECTIONS and HOSTS, each name in the text.
 
-        libreswan's own words for no value, its own unit names, and an SPI of zeros stay.
+        Three things stay: a word that libreswan prints if there is no value, the name of a unit
+        that libreswan installs, and an SPI of zeros.
         """
         known = self.known
         match kind:
@@ -190,9 +201,10 @@ class Redactor:
         return text if not rest.strip("0") else begin + self.known.get(Kind.SPI, rest)
 
     def unit(self, name: str) -> str:
-        """Return a systemd unit's placeholder; libreswan's own unit names stay.
+        """Return the placeholder for a systemd unit's name; a name of libreswan's unit stays.
 
-        It begins with ``ipsec-`` for a name that contains ipsec, pluto or swan.
+        If the name contains ``ipsec``, ``pluto`` or ``swan``, the placeholder begins with
+        ``ipsec-``, so that it is still recognised as pluto's unit.
         """
         if name in _UNITS:
             return name
@@ -222,7 +234,7 @@ _CLOSED: Final = {
     "via": frozenset({"socket", "whack"}),
     "identifier": _PROGRAMS,
 }  # fmt: skip
-"""Values of an entry's keys that are libreswan's own, or ours (format.py)."""
+"""By key of an entry: the values that aren't private, as libreswan or format.py defines them."""
 
 
 def _is_number(value: object) -> bool:
@@ -230,10 +242,11 @@ def _is_number(value: object) -> bool:
 
 
 def pieces(line: str) -> Pieces:
-    """Return the pieces of any line, without terminal colours.
+    """Return the pieces of any line; colours of a terminal are left out.
 
-    First come its prefixes (quotation marks, date, machine, program, whack's code), then what
-    follows them: of a status, of the log, a command, a line of ipsec.conf, or unknown text.
+    First come the pieces of its prefixes: quotation marks, date, machine, program, whack's code.
+    The rest is read as a line of a status, of the log, of a command or of ipsec.conf. If it is none
+    of these, it is one piece of TEXT.
     """
     out: Pieces = []
     end = "\r" if line.endswith("\r") else ""
@@ -260,14 +273,20 @@ def pieces(line: str) -> Pieces:
 
 
 def _program(m: re.Match[str]) -> Pieces:
-    """Return the pieces of ``host program[pid]: ``, where ``[pid]`` may be missing."""
+    """Return the pieces of ``host program[pid]: ``; ``[pid]`` may be missing.
+
+    ``m`` is the match of _PROGRAM.
+    """
     program = (Field.OWN if m[2] in _PROGRAMS else Field.PRIVATE, m[2])
     pid = [(Field.OWN, "["), (Field.PID, m[3]), (Field.OWN, "]")] if m[3] else []
     return [(Field.HOST, m[1]), (Field.OWN, " "), program, *pid, (Field.OWN, ": ")]
 
 
 def _logged(line: str) -> Pieces:
-    """Return the pieces of a line of the log, of a command, of ipsec.conf, or of unknown text."""
+    """Return the pieces of a line of the log, of a command, of ipsec.conf, or of unknown text.
+
+    ``line`` is without prefixes.
+    """
     m = _SUBJECT.match(line)
     if m is not None:
         out = [(Field.OWN, m[1]), (Field.CONNECTION, m[2]), (Field.OWN, m[3])]

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Split lines about SAs and pending negotiations into libreswan's own text and private values."""
+"""Split lines about SAs into libreswan's own text and private values, for redaction.
+
+They are state lines, lines with SPIs, lines of ``trafficstatus``, and lines about Child SAs that
+wait for their IKE SA (pending).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ _USERNAME: Final = " username="
 
 
 def read(line: str) -> Pieces | None:
-    """Return the pieces of a line about an SA or a pending negotiation; None: no known kind."""
+    """Return the pieces of a line about an SA of any of these kinds, or None for any other line."""
     counted = _TYPED.search(line)
     traffic = line.find(_TRAFFIC)
     if counted is not None and not 0 <= traffic < counted.start():
@@ -39,12 +43,15 @@ def read(line: str) -> Pieces | None:
 
 
 def _named(m: re.Match[str]) -> Pieces:
-    """Return the pieces of a line's head: serial, connection name, and instance."""
+    """Return the pieces of a line's head: serial, connection name, and instance numbers.
+
+    ``m`` is the match of a pattern whose first three groups are these.
+    """
     return [(Field.OWN, f'{m[1]}"'), (Field.CONNECTION, m[2]), (Field.OWN, f'"{m[3]}')]
 
 
 def _state(line: str) -> Pieces | None:
-    """Return the pieces of a state line, or None."""
+    """Return the pieces of a state line, or None for any other line."""
     told, semicolon, tail = line.partition(";")
     m = _SUBJECT.fullmatch(told)
     if m is None:
@@ -65,7 +72,10 @@ _STORIES: Final = frozenset(
 
 
 def _story(words: str) -> Pieces:
-    """Return the pieces of ``STATE_NAME (story)``, or of a story alone; a new story is TEXT."""
+    """Return the pieces of ``STATE_NAME (story)``, or of a story alone.
+
+    A story that isn't in STATE_TABLE becomes TEXT.
+    """
     if words in _STORIES:
         return [(Field.OWN, words)]
     m = _NAMED_STORY.fullmatch(words)
@@ -100,7 +110,7 @@ _COUNTER: Final = re.compile(
 
 
 def _spis(line: str) -> Pieces | None:
-    """Return the pieces of a line with an SA's SPIs, counters and user name, or None."""
+    """Return the pieces of a line with SPIs, counters and user name, or None for any other line."""
     m = _HEAD.match(line)
     if m is None:
         return None
@@ -117,7 +127,10 @@ def _spis(line: str) -> Pieces | None:
 
 
 def _by_word(text: str, own: re.Pattern[str], other: Field) -> Pieces:
-    """Return the words of a text as pieces: OWN if they have the form ``own``, else ``other``."""
+    """Return each word of a text as a piece: OWN if it has the form ``own``, otherwise ``other``.
+
+    The blanks between them are OWN.
+    """
     return [
         (Field.OWN if i % 2 or own.fullmatch(word) else other, word)
         for i, word in enumerate(re.split(r"( )", text))
@@ -125,9 +138,9 @@ def _by_word(text: str, own: re.Pattern[str], other: Field) -> Pieces:
 
 
 def _counters(line: str) -> Pieces | None:
-    """Return the pieces of a line of ``trafficstatus``, or None.
+    """Return the pieces of a line of ``trafficstatus``, or None for any other line.
 
-    User name and identity may contain anything.
+    The user name and the identity in it may contain any text.
     """
     m = _HEAD.match(line)
     if m is None:
@@ -153,7 +166,7 @@ _BYTES: Final = re.compile(
 
 
 def _behind_time(text: str) -> Pieces:
-    """Return the pieces of ``, inBytes=… , id='…', lease=…``, of which each may be missing."""
+    """Return the pieces of ``, inBytes=…, id='…', lease=…``, of which each may be missing."""
     counters, mark, rest = text.partition(", id='")
     if not mark:
         counters, mark, lease = text.partition(", lease=")
@@ -172,7 +185,7 @@ def _bytes(text: str) -> Pieces:
 
 
 def _pending(line: str) -> Pieces | None:
-    """Return the pieces of a line about a pending negotiation, or None."""
+    """Return the pieces of a line about a pending Child SA, or None for any other line."""
     m = _PENDING.match(line)
     if m is None:
         return None

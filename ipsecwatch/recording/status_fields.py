@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Split the fields of a status into libreswan's own values and private ones.
+"""Split the fields of a status into libreswan's own values and private ones, for redaction.
 
-That is ``key: value`` of a connection, by the keys that connection_fields.py knows, and
-``key=value`` of ``config setup``. A value that isn't libreswan's own is private, and of the field's
-kind. Where a field has only numbers or libreswan's words, such a value is text of unknown meaning.
+A field is a ``key: value`` of a connection, by the keys that connection_fields.py knows, or a
+``key=value`` of ``config setup``. Each field has either a kind of private values, or only numbers
+or words of libreswan. A value that isn't libreswan's own is private in a field of the first sort,
+and text of unknown meaning in one of the second.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PRIVATE: Final = {
     "our_updown": Field.PATH, "their_updown": Field.PATH, "left_updown": Field.PATH,
     "right_updown": Field.PATH, "mark": Field.PRIVATE,
 }  # fmt: skip
-"""The fields that have private values, each with the kind of these."""
+"""The fields of a connection that have private values, with the kind of their values."""
 
 _UPDOWN: Final = r"ipsec _updown|<disabled>|%disabled|<unset>|unset|"
 _OPTIONS: Final = r"(?:(?:no)?(?:async|exec),?)*"
@@ -81,19 +82,20 @@ _CLOSED: Final = {
     "v2_auth_hash_policy": r"none|[A-Z0-9_+]*",
 }  # fmt: skip
 _OWN: Final = {name: re.compile(form, re.ASCII) for name, form in _CLOSED.items()}
-"""The values of each field that are libreswan's own."""
+"""By field of a connection: the form of the values that are libreswan's own."""
 
 _SERIAL: Final = re.compile(r"(?:(?:IKE|ISAKMP|Child|IPsec) SA )?[#$]\d{1,10}", re.ASCII)
 _WORDY: Final = (values.text, values.words, values.items, values.tokens)
-"""The functions for values that aren't numbers, or yes and no."""
+"""The functions of connection_fields.py for texts and lists of texts, which may be any words."""
 
 
 def is_own(name: str, read: Callable[[str], values.Value], value: str) -> bool:
-    """Return whether a field's value is libreswan's own.
+    """Return whether the value of the field ``name`` of a connection is libreswan's own.
 
-    It is if it has the form that _OWN has for the field ``name``. Where _OWN has none, and
-    the field isn't in PRIVATE, it is if ``read``, the field's function in connection_fields.py, is
-    for numbers, serials, or yes and no, and accepts it.
+    If _OWN has a form for the field, the value must have it. If not, and the field has private
+    values (PRIVATE), it is not libreswan's own. For any other field, the value must be a number, a
+    serial, yes or no: it is so if ``read``, the field's function in connection_fields.py, is for
+    such values, and accepts it.
     """
     form = _OWN.get(name)
     if form is not None:
@@ -115,7 +117,10 @@ _CAS: Final = "   CAs: '"
 
 
 def keyed(line: str) -> Pieces | None:
-    """Return the pieces of a connection's line behind its name; None: no known key begins it."""
+    """Return the pieces of a connection's line, or None if it doesn't begin with a known key.
+
+    ``line`` is the line behind the connection's name and colon, blanks included.
+    """
     if line.startswith(_CAS):
         return list(_authorities(line))
     blanks = len(line) - len(line.lstrip(" "))
@@ -144,16 +149,20 @@ def keyed(line: str) -> Pieces | None:
 
 
 _TO_THE_END: Final = frozenset({"their_username", "their_id"})
-"""Keys whose value is the peer's text, behind which no other key is looked for."""
+"""Fields whose value is the peer's text, which goes to the end of the line: no key follows it."""
 
 _CLOSERS: Final = {"banner": ", cat:", "our_username": "; their_username="}
-"""What follows a value that may contain keys: the last of them is pluto's."""
+"""By field whose value may contain any text: the text that follows the value.
+
+If that text is in the line several times, the last one is pluto's.
+"""
 
 
 def _least(line: str, name: str, at: int) -> int:
-    """Return the index from which on the next key is looked for, behind the field ``name``.
+    """Return the index in a line from which on the next key is looked for.
 
-    ``at`` is the index behind its key. Where the value may contain keys, the index is further on.
+    ``at`` is the index where the value of the field ``name`` begins. It is returned, unless the
+    value may contain texts that look like keys (_CLOSERS): then the index of the value's end is.
     """
     closer = _CLOSERS.get(name)
     return max(at, line.rfind(closer)) if closer else at
@@ -179,10 +188,10 @@ _STARTS: Final = sorted(_LINES, key=len, reverse=True)
 
 @cache
 def _pattern(start: str) -> tuple[re.Pattern[str], dict[str, _Key]]:
-    """Return a pattern for the keys of lines that begin with ``start``, and what these stand for.
+    """Return a pattern that finds the keys in lines that begin with ``start``, and their fields.
 
-    The latter has each field's name and the function for its value, by the key as it is printed.
-    The pattern finds a key at the beginning of the line or behind a separator.
+    For each key as it is printed, the second result has the field's name and the function for its
+    value. The pattern finds a key only at the beginning of a line or behind a separator.
     """
     keys = {printed: (name, read) for printed, name, read in _LINES[start]}
     longest_first = sorted(keys, key=len, reverse=True)
@@ -190,7 +199,10 @@ def _pattern(start: str) -> tuple[re.Pattern[str], dict[str, _Key]]:
 
 
 def _value(printed: str, key: _Key, text: str) -> Iterator[Piece]:
-    """Yield the pieces of the text between two keys: the value of the first one."""
+    """Yield the pieces of the text from a key to the next key, or to the end of the line.
+
+    ``printed`` and ``key`` are the key in front of it, as printed, and its field.
+    """
     name, read = key
     core = text.strip(" ;,")
     if not core:
@@ -208,9 +220,10 @@ def _value(printed: str, key: _Key, text: str) -> Iterator[Piece]:
 
 
 def _unknown(name: str, read: Callable[[str], values.Value], text: str) -> Iterator[Piece]:
-    """Yield the pieces of a value that isn't known as a whole: unknown fields may follow it.
+    """Yield the pieces of a text that begins with the value of a field, and isn't known as a whole.
 
-    They are split at semicolons; the first part may be libreswan's own, and all others are TEXT.
+    Fields with unknown keys may follow the value behind a semicolon; they are TEXT. The value is
+    OWN if it is libreswan's own, otherwise TEXT, too.
     """
     for i, part in enumerate(text.split(";")):
         if i:
@@ -219,7 +232,7 @@ def _unknown(name: str, read: Callable[[str], values.Value], text: str) -> Itera
 
 
 def _authorities(line: str) -> Iterator[Piece]:
-    """Yield the pieces of ``CAs: 'US'...'THEM'``."""
+    """Yield the pieces of the line ``CAs: 'OURS'...'THEIRS'``, the DNs of two authorities."""
     begin, rest = _CAS, line[len(_CAS) :]
     quote = "'" if rest.endswith("'") else ""
     ours, between, theirs = rest[: len(rest) - len(quote)].partition("'...'")
@@ -248,9 +261,9 @@ VERSION: Final = re.compile(
 
 
 def version(text: str) -> Pieces | None:
-    """Return the pieces of a text that begins with a version of pluto; None: it doesn't.
+    """Return the pieces of a text that begins with a version of libreswan, or None for any other.
 
-    What a packager appended to the version is private: it may be a name.
+    What follows the version is private: a packager appended it, and it may be a name.
     """
     m = VERSION.match(text)
     if m is None:
@@ -290,7 +303,10 @@ _SPLIT: Final = re.compile(r"(, )(?=[\w-]{1,30}(?: mode)?=)", re.ASCII)
 
 
 def setup(line: str) -> Pieces | None:
-    """Return the pieces of a line of ``config setup``; None: its first key isn't in _SETTINGS."""
+    """Return the pieces of a line of ``config setup`` in a status: ``key=value, key=value``.
+
+    Return None if its first key isn't in _SETTINGS.
+    """
     begin = "nat-traversal: " if line.startswith("nat-traversal: ") else ""
     rest = line[len(begin) :]
     if rest.partition("=")[0] not in _SETTINGS:
@@ -305,7 +321,10 @@ def setup(line: str) -> Pieces | None:
 
 
 def _setting(text: str) -> Iterator[Piece]:
-    """Yield the pieces of one ``key=value`` of ``config setup``; with an unknown key it is TEXT."""
+    """Yield the pieces of one ``key=value`` of ``config setup``.
+
+    With an unknown key, the whole text is TEXT.
+    """
     key, equals, value = text.partition("=")
     field = _SETTINGS.get(key)
     if field is None:

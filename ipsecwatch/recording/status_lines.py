@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Split lines of libreswan's status commands into libreswan's own text and private values.
 
-Each kind of line has its grammar, for all releases: those about SAs in sa_lines.py, those about
-connections in connection_lines.py, all others here. A value is libreswan's own if its field has a
-closed set of values and it is one of them, or if the field is a number and it is one. Else it is
-private, or text of unknown meaning where a later release may print new words.
+Each kind of line has its grammar, for all releases: lines about SAs in sa_lines.py, lines about
+connections in connection_lines.py, all others here. Some fields can have only a few values, or only
+numbers; such a value is libreswan's own. Any other value is private, or text of unknown meaning if
+a later release may print new words in its place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def read(line: str) -> Pieces | None:
-    """Return the pieces of a line, or None if no status command is known to print it."""
+    """Return the pieces of a line, or None if no status command is known to print such a line.
+
+    ``line`` is without a prefix of three digits.
+    """
     first = line[:1]
     if first == "#" or (first.isdigit() and ": pending " in line[:24]):
         return sa_lines.read(line)
@@ -40,9 +43,9 @@ def read(line: str) -> Pieces | None:
 
 
 def _whole(pattern: str) -> Callable[[str], Pieces]:
-    """Return a function for lines that are libreswan's own as a whole if they fit a pattern.
+    """Return a function that returns the pieces of a line: one piece, the whole line.
 
-    A line that doesn't fit is TEXT as a whole.
+    It is OWN if the line fits the pattern, otherwise TEXT.
     """
     form = re.compile(pattern, re.ASCII)
 
@@ -53,7 +56,10 @@ def _whole(pattern: str) -> Callable[[str], Pieces]:
 
 
 def _after(begin: str, field: Field) -> Callable[[str], Pieces]:
-    """Return a function for lines with one value behind the beginning ``begin``."""
+    """Return a function that returns the pieces of a line ``BEGIN VALUE``.
+
+    ``field`` is the kind of the value behind ``begin``.
+    """
 
     def read_after(line: str) -> Pieces:
         return [(Field.OWN, begin), *trimmed(field, line[len(begin) :])]
@@ -96,7 +102,10 @@ _FLAGS: Final = words_of(
 
 
 def _debug(line: str) -> Pieces:
-    """Return the pieces of the line with the flags of plutodebug=; unknown flags are private."""
+    """Return the pieces of the line ``debug: …`` with the flags of plutodebug=.
+
+    Flags that aren't known are private.
+    """
     begin, rest = line[:5], line[5:]
     words = re.split(r"([+:, ])", rest)
     out = [
@@ -142,7 +151,7 @@ _WHY: Final = re.compile(
 
 
 def _shunt(line: str) -> Pieces | None:
-    """Return the pieces of a line about a bare shunt, or None."""
+    """Return the pieces of a line about a bare shunt, or None for any other line."""
     m = _SHUNT.fullmatch(line) if " => %" in line[:200] else None
     if m is None:
         return None
@@ -194,7 +203,10 @@ def _pool(line: str) -> Pieces:
 
 
 def _lease(line: str) -> Pieces | None:
-    """Return the pieces of a line about a lease of an address pool, or None."""
+    """Return the pieces of the first line about a lease of an address pool, or None.
+
+    It has the address, and perhaps the name of the peer for which the address is kept.
+    """
     m = _LEASE.fullmatch(line) if line.startswith("    ") else None
     if m is None:
         return None
@@ -207,9 +219,9 @@ def _lease(line: str) -> Pieces | None:
 
 
 def _pool_owner(line: str) -> Pieces | None:
-    """Return the pieces of the line about the connection that has a lease, or None.
+    """Return the pieces of the second line about a lease of an address pool, or None.
 
-    The line names the connection, or says that it doesn't exist.
+    The line names the connection that has the address, or says that it doesn't exist.
     """
     m = _POOL_OWNER.fullmatch(line) if line.startswith("     ") else None
     if m is None or m[1] is None:
@@ -239,7 +251,7 @@ _UNKNOWN_NAME: Final = (
 
 
 def _no_such(line: str) -> Pieces:
-    """Return the pieces of an error about a connection that doesn't exist."""
+    """Return the pieces of an error message that names a connection that doesn't exist."""
     begin, quote, rest = line.partition('"')
     name, closing, after = rest.rpartition('"')
     if not closing:

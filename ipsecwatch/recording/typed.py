@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Splits for redaction what an administrator typed: ``ipsec`` commands, lines of ipsec.conf.
+"""Split what an administrator typed, for redaction: ``ipsec`` commands and lines of ipsec.conf.
 
-Names have no quotes there, and may be words of libreswan's (``conn server``, ``ipsec up tunnel``).
-Only their place shows that they are names.
+Names have no quotes there, and may be words that libreswan uses, too (``conn server``,
+``ipsec up tunnel``). Only their place shows that they are names.
 """
 
 from __future__ import annotations
@@ -45,14 +45,15 @@ SETTINGS: Final = {
     "ipsec-interface": Field.INTERFACE, "vti-interface": Field.INTERFACE,
     "sec-label": Field.LABEL, "policy-label": Field.LABEL, "ppk-ids": Field.PRIVATE,
 }  # fmt: skip
-"""The settings of ipsec.conf that have private values, each with the kind of these."""
+"""The settings of ipsec.conf that have private values, with the kind of their values."""
 _OWN: Final = frozenset({"%fromcert", "%cert", "%dnsondemand", "%same", "%default", "yes", "no"})
 
 
 def read(line: str) -> Pieces | None:
     """Return the pieces of a command that names a connection, or of a line of ipsec.conf.
 
-    Of ipsec.conf, ``conn NAME`` is read, and a setting in SETTINGS. None: any other line.
+    Of ipsec.conf, only ``conn NAME`` and the settings in SETTINGS are recognised. Return None for
+    any other line.
     """
     if "ipsec " in line and (m := _COMMAND.fullmatch(line)):
         return [

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The words that libreswan prints, for redaction: from the project's tables, and a list here.
 
-They decide about lines that no grammar knows: a word that isn't here counts as private. A word that
-is missing makes a redacted text harder to read, a wrong one may reveal a name. So there are no host
-names here, no values of examples, and nothing that was taken from a real machine's text.
+They are needed for lines that no grammar knows: there, a word that isn't here counts as private. If
+a word is missing here, a redacted text is harder to read. If there is one too many, it may reveal a
+name. So there are no host names here, no values of examples, and nothing that was taken from a real
+machine's text.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ _PROSE: Final = """
     Information cookies REQUIRED Accepting ACCEPTING IGNORING half-open anonymous encrypt keysizemin
     keysizemax blocksize keydeflen
 """
-"""Words of messages that aren't in another table of the project."""
+"""Words that libreswan prints, and that are in no other table of the project."""
 
 _ALGORITHM: Final = words_of(
     """
@@ -143,13 +144,13 @@ _ALGORITHM: Final = words_of(
     aes cbc gcm ccm ctr hmac sha sha1 sha2 md5 modp dh ecp null camellia
     """
 )
-"""The parts of algorithms' names, which hyphens and underscores separate, besides numbers."""
+"""Words that names of algorithms consist of, as in ``AES_GCM_16``; numbers aren't here."""
 
 _ADDED: Final = words_of(
     "C A B c a SSH AUTH IDENTITY ML KEY SIG ENABLED DISABLED YES NO ESN SEQUENTIAL PARTIAL BIT PSS"
     " v1 KE AH"
 )
-"""Further parts, which alone don't make a word the name of an algorithm."""
+"""More words in names of algorithms. A name that has only these isn't taken for an algorithm."""
 
 _NUMBERED: Final = re.compile(
     r"(?:AES|SHA|SHA2|MODP|DH|ECP|MD|CURVE|KEM|aes|sha|modp|dh|ecp|group)?\d{1,5}", re.ASCII
@@ -161,8 +162,8 @@ _TOKEN: Final = re.compile(r"[^\s\"'`(){}\[\]<>,;:=]+")
 def is_algorithm(word: str) -> bool:
     """Return whether a word is the name of an algorithm, or several names joined by ``+`` or ``-``.
 
-    It is if ``-``, ``_`` and ``+`` separate only known parts (_ALGORITHM, _ADDED, _NUMBERED), and
-    at least one of these isn't just a number or one of _ADDED.
+    The word is split at ``-``, ``_`` and ``+``. All parts must be known (_ALGORITHM, _ADDED,
+    _NUMBERED), and at least one must be more than a number or a part in _ADDED.
     """
     if len(word) > 200:
         return False
@@ -172,11 +173,12 @@ def is_algorithm(word: str) -> bool:
 
 
 _NAMES: Final = frozenset({"main", "idle", "up"})
-"""Words that WORDS leaves out: likely names of people or machines, and rare in unknown lines."""
+"""Words that aren't in WORDS: they may be names, and lines that no grammar knows rarely have them.
+"""
 
 
 def _words() -> frozenset[str]:
-    """Return the words of _PROSE and of all tables of libreswan's texts, but _NAMES and numbers."""
+    """Return all words of _PROSE and of the project's tables, without _NAMES and numbers."""
     texts = [_PROSE, *literals(), *ROUTINGS, *log_lines.NOTIFICATIONS]
     texts += [w.text for s in state_table.STATE_TABLE for w in (*s.names, *s.stories)]
     texts += [w.text.removeprefix("STATE_") for s in state_table.STATE_TABLE for w in s.names]
@@ -188,4 +190,4 @@ def _words() -> frozenset[str]:
 
 
 WORDS: Final = _words()
-"""Every word that libreswan is known to print, but _NAMES and numbers."""
+"""Every word that libreswan is known to print, without _NAMES and numbers."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Redact text that no grammar knows: only libreswan's own words stay, unless they are names.
+"""Redact text that no grammar knows, word by word: only the words that libreswan uses stay.
 
-A private value is recognised by its form (an address, a path, text in quotes), because it was met
-before, or because it isn't one of libreswan's words. A number stays only beside a word that says
-what it counts. A word behind one like ``user`` is always private.
+A word is private if its form shows it (an address, a path, text in quotes), if it was met before as
+a private value, or if libreswan doesn't use it. A number stays only beside a word that says what it
+counts. A word behind one like ``user`` is always private.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ NAMERS: Final = words_of(
     --xauthname --xauthpass
     """
 )
-"""Words that are followed by a name or a secret, whatever it looks like."""
+"""Words that a name or a secret follows. The next word is private, even if libreswan uses it."""
 
 _UNITS: Final = words_of(
     "second seconds secs usecs ms bytes octets packets bits retransmits retransmit"
 )
-"""Words after a number that say what it counts."""
+"""Words behind a number that say what it counts, so that the number stays."""
 
 _COUNTED: Final = words_of(
     """
@@ -41,10 +41,10 @@ _COUNTED: Final = words_of(
     bytes packets
     """
 )
-"""Words before a number that say what it counts."""
+"""Words before a number that say what it is, so that the number stays."""
 
 _SA: Final = words_of("SA State state serial sa using owner replace replacing connection")
-"""Words behind which a serial stays."""
+"""Words before a serial (``#12``) that show that it is one, so that it stays."""
 
 _PIECE: Final = re.compile(
     r"(?P<dump>[0-9a-fA-F]{2}(?: {1,2}[0-9a-fA-F]{2}){3,}(?!\S))"
@@ -52,7 +52,10 @@ _PIECE: Final = re.compile(
     r"|(?P<gap>[\s(){}\[\]<>,;|]+)"
 )
 _THEIRS: Final = re.compile(r"\.\.\.(?:%[a-z]|[\da-fA-F]{0,4}[.:][\da-fA-F.:])", re.ASCII)
-"""The beginning of the other end of a connection, behind our identity; not an ellipsis."""
+"""The beginning of the peer's end of a connection: three dots and an address or ``%``.
+
+An ellipsis doesn't look so.
+"""
 _DN: Final = re.compile(
     r"(?:CN|OU|O|C|L|ST|SN|E|DC|UID|GN|T|D|emailAddress|serialNumber|street|STREET)=", re.ASCII
 )
@@ -76,12 +79,12 @@ class _Reader:
         self._known = known
         self._out: list[str] = []
         self._before = ""
-        """The last word as it was before the redaction.
+        """The last word, as it was before the redaction.
 
-        "" at the beginning, and behind text in quotes, an address, or a port.
+        It is "" at the beginning of the text, and behind text in quotes, an address, or a port.
         """
         self._earlier = ""
-        """The one before it."""
+        """The word before the last word, in the same form."""
         self._was_address = False
 
     def read(self) -> str:
@@ -110,10 +113,11 @@ class _Reader:
         self._earlier, self._before, self._was_address = self._before, word, is_address
 
     def _single(self, at: int) -> int:
-        """Redact text in single quotes that begins at ``at``. Return the index behind it.
+        """Redact the text in single quotes that begins at the index ``at``. Return its end.
 
-        It ends at the last single quote, since it may contain some; without another one, where the
-        text ends. An apostrophe behind a letter or digit stays, and begins no such text.
+        It goes up to the last single quote in the line, because there may be quotes within it. If
+        there is no other quote, it goes up to the end of the line. An apostrophe behind a letter or
+        digit isn't such a quote: it stays.
         """
         text = self._text
         if at and text[at] == "'" and text[at - 1].isalnum():  # an apostrophe
@@ -126,15 +130,15 @@ class _Reader:
         return close + 1 if close > at else len(text)
 
     def _distinguished(self, at: int) -> int:
-        """Redact a DN that begins at ``at``, and all behind it. Return the index of the end.
+        """Redact a DN that begins at the index ``at``, with all behind it, as one value.
 
-        Nothing shows where a DN ends.
+        Nothing shows where a DN ends. Return the index of the end of the whole text.
         """
         self._put(self._known.get(Kind.DN, self._text[at:].rstrip()))
         return len(self._text)
 
     def _word(self, word: str, at: int) -> None:
-        """Redact one word, or keep it if it is libreswan's; ``at`` is the index behind it."""
+        """Redact one word, or keep it if it isn't private. ``at`` is the index behind it."""
         core = word.rstrip(":.")
         found = addresses.address(core, self._known)
         if found is not None:
@@ -149,7 +153,10 @@ class _Reader:
             self._put(self._hidden(word), word.rstrip(":="))
 
     def _stays(self, word: str, at: int) -> bool:
-        """Return whether a word is libreswan's own, or a number that is known to be public."""
+        """Return whether a word stays: libreswan uses it, or it is a number that isn't private.
+
+        ``at`` is the index behind the word.
+        """
         if self._before in NAMERS:
             return False
         if _SERIAL.fullmatch(word):
@@ -165,7 +172,7 @@ class _Reader:
         return is_own(word, self._known)
 
     def _counts(self) -> bool:
-        """Return whether the words before a number say what it is, as ``length`` and ``AES`` do."""
+        """Return whether the last words say what the number behind them is, as ``length`` does."""
         before, earlier = self._before, self._earlier
         return (
             before in _COUNTED
@@ -175,10 +182,10 @@ class _Reader:
         )
 
     def _hidden(self, word: str) -> str:
-        """Return a word redacted: as a whole, or only its private parts, as in ``key=value``.
+        """Return a private word redacted: as a whole, or only its private parts (``key=value``).
 
-        As a whole: behind one of NAMERS, if it was met before as a private value, or if it looks
-        like a URL, a path or a mail address.
+        It is redacted as a whole if it is behind one of NAMERS, if it was met before as a private
+        value, or if it looks like a URL, a path or a mail address.
         """
         if self._before in NAMERS or "://" in word:
             return value(word, self._known)
@@ -190,7 +197,10 @@ class _Reader:
         return self._parts(word)
 
     def _parts(self, word: str) -> str:
-        """Return ``key=value``, ``a:b`` or ``a+b`` with those parts redacted that are private."""
+        """Return a word ``key=value``, ``a:b`` or ``a+b`` with its private parts redacted.
+
+        All parts behind one of NAMERS are private, and behind a key of SETTINGS and ``=``.
+        """
         out = []
         proposal = _PROPOSAL.match(word)
         if proposal:
@@ -217,10 +227,10 @@ _PROPOSAL: Final = re.compile(r"\d{1,3}(?=:(?:IKE|ESP|AH)\b)", re.ASCII)
 
 
 def _is_port(word: str, text: str, at: int) -> bool:
-    """Return whether a word behind an address is a port, or a protocol behind ports.
+    """Return whether a word behind an address is a port or a protocol, which isn't private.
 
-    A port has a colon; a protocol has up to three digits, and ``]`` follows. ``at`` is the index
-    behind the word.
+    A port has a colon: ``:500``. A protocol is a number of up to three digits with a ``]`` behind
+    it. ``at`` is the index in ``text`` behind the word.
     """
     last = text[at : at + 1] == "]"
     return bool(_PORT.fullmatch(word)) or (last and word.isdigit() and len(word) < 4)
@@ -235,9 +245,10 @@ _FOLLOWS: Final = re.compile(r" ([A-Za-z]{1,20})\b")
 
 
 def is_own(word: str, known: Placeholders) -> bool:
-    """Return whether a word is one of libreswan's, and no private value that was met before.
+    """Return whether a word is one that libreswan uses, and isn't a private value met before.
 
-    Punctuation at its end is ignored. Up to three characters of punctuation alone count as own.
+    Punctuation at the end of the word is ignored. A word without letters and digits is own if it
+    has at most three characters besides that.
     """
     end = _END.search(word, max(0, len(word) - 4))
     core = word[: end.start()] if end else word
@@ -251,9 +262,10 @@ def is_own(word: str, known: Placeholders) -> bool:
 
 
 def quoted(text: str, known: Placeholders) -> str:
-    """Return ``"…"`` with the text redacted, which is taken for a connection's name.
+    """Return a text in double quotes redacted. It is taken for a connection's name.
 
-    A text that has a blank or ``://`` in it, or begins with ``/``, is another private value.
+    If it has a blank or ``://`` in it, or begins with ``/``, it is taken for another private value.
+    The closing quote may be missing.
     """
     closed = len(text) > 1 and text.endswith('"')
     inside = text[1:-1] if closed else text[1:]
@@ -270,7 +282,8 @@ _PAIR: Final = re.compile(r"\d{1,9}x\d{1,9}", re.ASCII)
 def connection(name: str, known: Placeholders) -> str:
     """Return a connection's name with a placeholder for the part that a person chose.
 
-    ``/1x2``, which leftsubnets= appends, stays; in ``#SUBNET`` of a group the subnet is redacted.
+    ``/1x2`` at its end stays: pluto adds it because of leftsubnets=. In the name of a group's
+    member (``private#192.0.2.0/24``), the subnet is redacted as an address.
     """
     base, slash, pair = name.rpartition("/")
     if not (slash and _PAIR.fullmatch(pair)):
@@ -283,9 +296,10 @@ def connection(name: str, known: Placeholders) -> str:
 
 
 def value(text: str, known: Placeholders) -> str:
-    """Return the placeholder of a private value; blanks around the value stay.
+    """Return a private value redacted. Blanks around it stay.
 
-    A value that wasn't met before gets a new one, of a kind that is guessed by its form.
+    A value that was met before gets the same placeholder. The kind of a new value is guessed by its
+    form.
     """
     core = text.strip()
     if not core:
@@ -295,7 +309,7 @@ def value(text: str, known: Placeholders) -> str:
 
 
 def _value(text: str, known: Placeholders) -> str:
-    """Return what value() returns, for a value without blanks around it."""
+    """Return a private value without blanks around it redacted, as value() does."""
     met = known.known(text)
     if met is not None:
         return met
@@ -330,5 +344,8 @@ def _kind(text: str) -> Kind:
 
 
 def read(text: str, known: Placeholders) -> str:
-    """Return a text that no grammar knows redacted: libreswan's own words and some numbers stay."""
+    """Return a text that no grammar knows redacted, word by word.
+
+    The words that libreswan uses stay, and numbers whose meaning is known.
+    """
     return _Reader(text, known).read()
