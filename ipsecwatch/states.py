@@ -69,7 +69,7 @@ class Reason(StrEnum):
 
 
 class PlutoState(StrEnum):
-    """The state of libreswan's daemon pluto, as far as it shows at its control socket."""
+    """The state of libreswan's daemon pluto, as far as it can be seen from outside."""
 
     RUNNING = "running"
     STARTING = "starting"

@@ -2,8 +2,8 @@
 """Decide what is reported about pluto and about the service as a whole. Pure.
 
 That is: pluto has stopped, or it isn't known whether the tunnels are up. If a systemd unit was
-stopped, disabled or masked before this agent started, somebody did it on purpose. So only a unit
-that failed, or that ran since this agent started, is reported as missing.
+stopped, disabled or masked before this agent started, that is taken as done on purpose. So only a
+unit that failed, or that ran since this agent started, is reported as missing.
 """
 
 from __future__ import annotations

@@ -418,10 +418,10 @@ class Agent:
     async def _open_display(self, connection: BusConnection) -> None:
         """Find the notification server, and take over what an earlier agent has saved.
 
-        The slots are taken over only if the same server still runs. When the agent starts, the
-        notifications that the user closed are taken over as well, so that they aren't shown again;
-        and if this agent is the first one of a login, the mutes that last until then are removed.
-        Raise BusError if the bus fails.
+        The slots are taken over only if the same server still runs. Two things are done only when
+        the agent starts: the notifications that the user closed are taken over, so that they aren't
+        shown again; and if this agent is the first one of a login, the mutes that last until then
+        are removed. Raise BusError if the bus fails.
         """
         session = self._session
         if self._world.name:

@@ -118,8 +118,9 @@ class TunnelNotification:
         """Whether the tunnel is PARTIAL, and the service has sent TunnelStuck because its missing
         children have been tried for long."""
         self._lost_at: float | None = None
-        """When less of the tunnel was up for the first time than the user believes. None once the
-        user was told that it is up again, or that nothing is wrong with it."""
+        """When the present loss began, that is, when less of the tunnel was up than the user
+        believed. It stays set until the user was told that the tunnel is up again, or that nothing
+        is wrong with it; then it is None."""
         self._since: float | None = None
         """Since when ``_target`` has been waiting to be reported; None: nothing waits."""
         self._target: tuple[Claim | None, int] = None, 0

@@ -79,11 +79,14 @@ class PlutoUnavailableError(ClientError):
 
 
 class ChangedHandsError(BusError):
-    """Before the answer came, another process took over the bus name: the service was restarted."""
+    """Before the answer came, the service's bus name passed to another connection."""
 
 
 def nobody_there(error: BusError) -> bool:
-    """Return whether an error of the bus means that the service isn't running."""
+    """Return whether an error of the bus means that nobody owns the service's bus name.
+
+    The service isn't running then.
+    """
     return isinstance(error, ErrorReplyError) and error.name in _NOBODY
 
 
@@ -120,15 +123,16 @@ def client_error(error: BusError, instance: str = "") -> ClientError:
 def watch_name(connection: BusConnection, instance: str = "") -> None:
     """Subscribe to the signals of the bus about the owner of the service's name, without waiting.
 
-    The caller passes these signals to passed_on().
+    passed_on() tells which of these signals matter.
     """
     connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [owner_rule(instance)])
 
 
 def passed_on(signal: Signal, instance: str = "") -> bool:
-    """Return whether a signal says that the service's bus name went from one process to another.
+    """Return whether a signal says that the service's bus name passed from one owner to another.
 
-    Return False for other signals, and if the name had no owner before or has none now.
+    Return False for other signals, and if the name had no owner before or has none now. A service
+    passes its name to a new connection of its own if calls to it have waited in the bus for long.
     """
     if signal.sender != BUS or signal.member != "NameOwnerChanged":
         return False
@@ -148,8 +152,9 @@ async def take_snapshot(
 
     Each of the two replies may take ``within`` seconds. ``began`` is called with the first reply,
     and ``ended`` with the second one, at the moment at which it is received. The caller sets
-    ``moved`` if the service's bus name passes from one process to another, which happens at a
-    restart. The requests are given up then, since it is faster to ask the new process.
+    ``moved`` if the service's bus name passes to another connection. The requests are given up
+    then, since it is faster to ask again: a service passes its name on if requests to its old
+    connection have waited in the bus for long.
 
     Raise ChangedHandsError in that case, and BusError if a request fails.
     """
@@ -174,7 +179,7 @@ async def _take_snapshot(
 ) -> Snapshot:
     """Send the two requests of take_snapshot() one after the other, and return the Snapshot.
 
-    Raise ChangedHandsError if the two replies are from different processes, and BusError if a
+    Raise ChangedHandsError if the two replies are from different connections, and BusError if a
     request fails.
     """
     name = bus_name(instance)

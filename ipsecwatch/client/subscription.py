@@ -134,7 +134,7 @@ def _rules(instance: str) -> tuple[str, ...]:
 
 
 class _Gap(Exception):  # noqa: N818 - nothing is wrong
-    """A fresh snapshot is needed: signals are missing, or another process owns the bus name."""
+    """A fresh snapshot is needed: signals are missing, or the bus name has another owner."""
 
 
 class _Subscription:
@@ -156,7 +156,7 @@ class _Subscription:
         """Set when a signal was queued, when the service's bus name changed its owner, and when the
         connection is lost."""
         self._moved = asyncio.Event()
-        """Set when the service's bus name passed from one process to another, for
+        """Set when the service's bus name passed from one connection to another, for
         take_snapshot()."""
         self._tunnels: dict[str, View] = {}
         self._manager = ManagerView()
@@ -190,7 +190,7 @@ class _Subscription:
             end.cancel()
 
     async def _through_all_owners(self) -> AsyncGenerator[Event]:
-        """Yield events, with a fresh snapshot whenever another process owns the bus name.
+        """Yield events, with a fresh snapshot whenever the bus name has another owner.
 
         Yield a Lost if the service can't be asked. If it refuses because of its limits, yield
         nothing, and wait for a random time: otherwise all clients that were refused together would
