@@ -55,25 +55,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FIRST_LOOK: Final = 4.5
-"""Seconds to wait at most for the first poll; after that the bus name is owned without one."""
+"""Seconds to wait at most for the outcome of the first poll. After that, the service goes on the
+bus without it, and says that pluto doesn't answer."""
 
 FAREWELL: Final = 5.0
-"""Seconds that a service which is being stopped may take to publish and save what is queued."""
+"""Seconds that the service may take, while it stops, to publish and save the outcomes of polls that
+are queued."""
 
 SAVE_EVERY: Final = 30.0
-"""Seconds after which the state file is written again although there were no transitions; until
-then it is only touched."""
+"""Seconds after which the state file is written again even without transitions. Until then, polls
+without transitions only renew its modification time."""
 
 SYSTEMD_PATIENCE: Final = 1.0
-"""Seconds that the first poll, and each poll without an answer, waits at most for what systemd says
-of pluto's unit: advice depends on that."""
+"""Seconds for which the outcome of a first poll, or of a poll without an answer, is held back at
+most until systemd has said how pluto's unit is: the advice for people depends on that."""
 
 
 class Service:
     """The service: connects all parts, and runs them in run() until SIGTERM, SIGINT or stop().
 
-    ``settings_path`` is read again on SIGHUP. ``kept`` None: no state is kept over a restart.
-    ``instance``: the service's name among several; "": it has none.
+    ``sender`` sends its journal entries. ``settings_path`` is the file of settings that is read
+    again on SIGHUP. ``kept`` is the state file; None: no state is kept over a restart.
+    ``instance`` is the service's name among several instances; "": it has none.
     """
 
     def __init__(
@@ -109,16 +112,19 @@ class Service:
         self._logs = PlutoLogs(settings, self.hear, self.followups.logged)
         self._log_source = LogSource()
         self._log_state: LogState | None = None
-        """Where pluto's log is read from, as our own log last said; None: it hasn't said so yet."""
+        """What our own log has said last about where pluto's log is read from, so that it says so
+        only when that changes; None: nothing yet."""
         self._log_trouble = ""
         self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
         self._system = SystemdWatch(settings.unit, self.followups.wake)
         self._kernel = XfrmWatch(self.followups.wake)
         self._previous = Saved(None, 0.0)
-        """The state of the previous run, if it was restored."""
+        """The state that a previous run of the service has saved, if it was restored; else an
+        empty one."""
         self._log_since: float | None = None
-        """The log is read from this time on (wall clock), for the reasons of losses since then;
-        None: only what is logged from now on."""
+        """The time (wall clock) from which on pluto's log is read at the start: that of the
+        restored state, since there may have been losses after it. None: no state was restored, and
+        only lines that are logged from now on are read."""
         self._parts = [
             _part("reading pluto's log", self._logs.journal, self._open_log),
             _part("following pluto's log file", self._logs.file, self._logs.open_file),
@@ -134,15 +140,16 @@ class Service:
         self._unsaved = False
         self._outbox: asyncio.Queue[PollOutcome] = asyncio.Queue()
         self._started = asyncio.Event()
-        """The first state was published, whether there is a bus or not."""
+        """Set once the outcome of the first poll was published, even if there is no bus."""
         self._stop = asyncio.Event()
 
     def hear(self, line: LogLine, *, from_file: bool = False) -> bool:
-        """Pass a line of the log to the tracker. Return whether pluto should be polled for it.
+        """Pass a log line to the tracker. Return whether pluto should be polled because of it.
 
-        That is so for each line of systemd about the unit, and for a line of pluto that shows
-        something about a tunnel or pluto; not for journald's reports that it dropped lines.
-        ``from_file``: it was read from pluto's log file, else from the journal.
+        That is so for each line of systemd about pluto's unit, and for those lines of pluto that
+        show that something happened to a connection or to pluto (is_evidence()). It isn't so for
+        journald's lines that say that it dropped lines of pluto. ``from_file``: the line was read
+        from pluto's log file, else from the journal.
         """
         logger.debug("heard from %s: %s", line.identifier, line.text)
         if line.identifier == "systemd":
@@ -161,9 +168,11 @@ class Service:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run the service until SIGTERM, SIGINT or stop().
+        """Run the service until SIGTERM, SIGINT or stop(). Read the settings again on SIGHUP.
 
-        Raise bus.RefusedError; or CoreEndedError if a task that the service needs has ended.
+        Before returning, publish and save what is queued (FAREWELL), close all parts, and write to
+        the journal that watching ended. Raise bus.RefusedError if the service can't get its bus
+        name at the start, and CoreEndedError if a task that the service needs has ended.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -198,7 +207,7 @@ class Service:
                 self._journal.ended(time.time())
 
     async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
-        """Cancel the tasks, and close all parts."""
+        """Cancel the service's tasks, close all wakers, and leave pluto's socket and the bus."""
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -218,9 +227,10 @@ class Service:
         journal.open(journal.last or self._log_since)
 
     def _remember(self) -> float | None:
-        """Restore the previous run's state from the state file, if that is fresh.
+        """Restore the state that the previous run has saved, if the state file is fresh and good.
 
-        Return when pluto was asked for it (wall clock); None: nothing was restored.
+        Return when pluto was asked for that state (wall clock). None: nothing was restored. A bad
+        file is renamed.
         """
         saved = self._kept.read()
         if saved is None:
@@ -239,10 +249,12 @@ class Service:
         return await self._probe.ask(time.monotonic())
 
     async def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
-        """Handle the outcome of a poll, and queue it for publication.
+        """Pass the outcome of a poll (an answer or an error) to the tracker, and queue the result.
 
-        Return whether a tunnel is connecting, so that the next poll should come soon. ``at`` and
-        ``mono`` are when the outcome came, on the wall clock and the monotonic clock.
+        The result is published later, by _publish().
+
+        Return whether any tunnel is being tried, so that the next poll should come soon. ``at`` and
+        ``mono`` are when the answer or error came, on the wall clock and the monotonic clock.
         """
         asked = at - (answer.took if isinstance(answer, Answer) else 0.0)
         if isinstance(answer, Answer):
@@ -271,11 +283,18 @@ class Service:
         return self._tracker.connecting
 
     def _note_answering(self, answer: Answer, mono: float) -> None:
-        """Record which process has answered, so that its log is believed and its unit looked up."""
+        """Record which process has answered: its log lines are believed, and its unit is looked up.
+
+        ``mono``: when the answer came.
+        """
         self._system.answered(mono - answer.took, self._logs.answered(answer))
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
-        """Return the Poll for an answer. For a list of SAs it has the report of the last status."""
+        """Return the Poll for pluto's answer, with its report.
+
+        If the answer is only the list of SAs, the Poll has the report of the last whole status. If
+        the list shows a change since then, also trigger a poll of the whole status.
+        """
         report = await self._worker.read(answer)
         if not self._probe.learn(answer, report, mono):
             self._poller.wake()  # an SA changed: the whole status is needed
@@ -288,7 +307,11 @@ class Service:
         return Poll(at, mono, self._whole, boot=_boot())
 
     def _outcome(self, poll: Poll, changes: list[Transition], asked: float) -> PollOutcome:
-        """Return the outcome of a poll, for publication. Announced transitions get serials here."""
+        """Return what is to be published after a poll: all tunnels, and the transitions.
+
+        Each transition that subscribers get a signal about gets the next serial here. ``asked``:
+        when pluto was asked (wall clock).
+        """
         numbered = []
         for change in changes:
             if change.announced:
@@ -316,10 +339,10 @@ class Service:
         return PollOutcome(news, poll, asked, known=known, shared=shared, silent=silent)
 
     def _where_log_is(self, now: float) -> LogState:
-        """Return where pluto's log is read from, at ``now`` (wall clock).
+        """Return where pluto's log is read from ``now`` (wall clock).
 
-        Write that to our own log if it has changed, but not that it became CUT; and why the log
-        file can't be read, if that has changed.
+        Write it to our own log if it isn't what was written there last, except CUT. In the same
+        way, write there why pluto's log file can't be read.
         """
         source, file = self._log_source, self._logs.file
         state = source.state(now, journal=self._logs.journal.reads, file=file.follows)
@@ -333,7 +356,10 @@ class Service:
         return state
 
     async def _refresh(self) -> None:
-        """Wait until a poll of the whole status, begun after this call, has been published."""
+        """Poll pluto for its whole status, and wait until the outcome was published.
+
+        The poll begins after this call, as soon as the budget allows. It may end without an answer.
+        """
         self._probe.whole()
         try:
             await self._poller.refresh()
@@ -344,10 +370,10 @@ class Service:
     # --- telling ------------------------------------------------------------------------
 
     async def _first_look(self) -> PollOutcome:
-        """Return the outcome of the first poll, or after FIRST_LOOK seconds one without an answer.
+        """Return the outcome of the first poll. Wait FIRST_LOOK seconds for it at most.
 
-        Waiting for it avoids that clients see an empty list of tunnels. Without an answer, pluto
-        counts as unreachable.
+        After that time, return one that says that pluto is unreachable. Without this wait, clients
+        would first see an empty list of tunnels.
         """
         try:
             async with asyncio.timeout(FIRST_LOOK):
@@ -365,9 +391,11 @@ class Service:
         await self._bus.keep()
 
     async def _publish(self) -> None:
-        """Publish the outcome of each poll, and save the state. Never return.
+        """Publish the outcomes of polls in order, and save the state after each. Never return.
 
-        It is published on the bus, in the journal, and to systemd. Raise bus.RefusedError.
+        Each is published on the bus, then in the journal, then to systemd as a status line. The
+        first one makes the service go on the bus, and tell systemd that it is ready. Raise
+        bus.RefusedError if the service can't get its bus name then.
         """
         first = True
         while True:
@@ -389,10 +417,11 @@ class Service:
             self._outbox.task_done()
 
     async def _keep(self, outcome: PollOutcome) -> None:
-        """Write the state file if there were transitions or SAVE_EVERY has passed, else touch it.
+        """Write the state file, if there were transitions since it was written.
 
-        Both count since the last write. Do nothing while the state of the tunnels isn't known.
-        Write nothing while another poll waits to be published, since the state would include it.
+        Also write it if that was more than SAVE_EVERY seconds ago; else only renew its modification
+        time. Do nothing if the outcome doesn't show the state of the tunnels (``known``). Write
+        nothing while a later outcome waits to be published, since the state would include that one.
         """
         self._unsaved = self._unsaved or bool(outcome.news.transitions or outcome.silent)
         if not outcome.known:
@@ -407,13 +436,19 @@ class Service:
             await asyncio.to_thread(self._kept.write, saved, outcome.asked, self.run_id)
 
     def _is_alive(self) -> bool:
-        """Return whether polls are made and the bus isn't stuck, for systemd's watchdog."""
+        """Return whether the service works, for systemd's watchdog.
+
+        It does if the poller polls in time, and the bus isn't stuck (Bus.stuck).
+        """
         return self._poller.moving and not self._bus.stuck
 
     # --- settings -----------------------------------------------------------------------
 
     def _reload(self) -> None:
-        """Read the settings again. Keep the old ones if the new ones have an error."""
+        """Read the settings again, and apply them. If they have an error, log it and keep the old.
+
+        systemd is sent messages at the beginning and the end of this.
+        """
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             self._apply(config.load_service(self._settings_path))
@@ -423,7 +458,7 @@ class Service:
             notify("READY=1")
 
     def _apply(self, new: Settings) -> None:
-        """Apply new settings, except for those that need a restart, which are logged."""
+        """Apply new settings. Log which of the changed ones have an effect only after a restart."""
         self._poller.interval = self._probe.interval = new.interval
         self._poller.fast_interval = new.fast_interval
         self._poller.wake()
@@ -437,13 +472,14 @@ class Service:
 
 
 class CoreEndedError(Exception):
-    """A task that the service needs has ended. The log has the traceback."""
+    """A task that the service needs, such as the poller, has ended. Our log has the traceback."""
 
 
 def _end_with(task: asyncio.Task[Any]) -> None:
-    """Raise the RefusedError with which a task ended, else CoreEndedError.
+    """Raise an error because one of the service's main tasks has ended, which none of them should.
 
-    None of these tasks should end. The process then ends, too, and systemd starts it again.
+    If it ended with a RefusedError, raise that; else log the task's error, and raise
+    CoreEndedError. The process ends with it, and systemd starts the service again.
     """
     error = None if task.cancelled() else task.exception()
     if isinstance(error, RefusedError):
@@ -453,9 +489,9 @@ def _end_with(task: asyncio.Task[Any]) -> None:
 
 
 def _part(name: str, waker: Waker, open_: Callable[[], object] | None = None) -> OptionalPart:
-    """Return an OptionalPart that opens a waker, by ``open_`` or else its open().
+    """Return an OptionalPart that opens a waker, and opens it again some time after an error.
 
-    It opens the waker again some time after that has failed.
+    It calls ``open_``, or the waker's open() if that is None. ``name`` is for our own log.
     """
     part = OptionalPart(name, open_ or waker.open)
     waker.on_error = part.failed

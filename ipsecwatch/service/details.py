@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The details of a tunnel that only some may read: addresses, identities, SAs, counters.
 
-Pure: a Tunnel in, typed values out. The keys are part of the API; org.ipsecwatch1.Manager.xml says
-what each one means (GetDetails). A value that isn't known has no key.
+Pure: a Tunnel in, typed values out. The keys are part of the D-Bus API; org.ipsecwatch1.Manager.xml
+says what each one means (GetDetails). A key whose value isn't known is left out.
 """
 
 from __future__ import annotations
@@ -24,26 +24,28 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Tunnel
 
 Typed = tuple[str, object]
-"""A D-Bus signature and a value of that type. In ``aa{sv}`` the values are Typed again."""
+"""A D-Bus signature, and a value of that type. A value of the type ``aa{sv}`` is a list of Entry,
+so that the values in it are Typed as well."""
 
 Entry = dict[str, Typed]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known of a tunnel in addition to the last report."""
+    """What is known about a tunnel from earlier reports. ``sa_times`` is about all tunnels."""
 
     sa_times: SaTimes = field(default_factory=SaTimes)
     recent: Sequence[RecentTransition] = ()
-    """Its last transitions, the newest last."""
+    """The tunnel's last transitions (KEPT of them at most), the newest last."""
     losses: int = 0
-    """How often it was lost in the hour before the last poll (RecentTransitions.losses())."""
+    """How often the tunnel was lost in the hour before pluto's last answer, as
+    RecentTransitions.losses() counts."""
 
 
 def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
     """Return all details of a tunnel, those of brief_details() included.
 
-    ``context`` None: nothing is known but the tunnel itself.
+    ``context`` None: nothing is known from earlier reports.
     """
     context = context or Context()
     connections = tunnel.connections
@@ -67,9 +69,9 @@ def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
 
 
 def brief_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
-    """Return only the details that a list of many tunnels shows, which takes less time.
+    """Return only those details of a tunnel that a list of many tunnels shows; it takes less time.
 
-    ``context`` None: nothing is known but the tunnel itself.
+    ``context`` None: nothing is known from earlier reports.
     """
     context = context or Context()
     ends = _ends(tunnel)
@@ -98,16 +100,20 @@ def _ends(tunnel: Tunnel) -> Topology | None:
 
 
 def _template(tunnel: Tunnel) -> str | None:
-    """Return the name of a tunnel's template; None: the tunnel is no instance of one."""
+    """Return the name of the template of which a tunnel is an instance: ``rw`` for ``rw[3]``.
+
+    None: the tunnel is a template itself, or no instance.
+    """
     first = next(iter(tunnel.connections), None)
     is_instance = first is not None and first.instance and tunnel.name != clean(first.name)
     return first.name if first is not None and is_instance and not tunnel.instances else None
 
 
 def _carried(tunnel: Tunnel, counter: str) -> int | None:
-    """Return the sum of a counter over a tunnel's established Child SAs.
+    """Return the sum of a counter over all established Child SAs of a tunnel.
 
-    None: there are none, or one of them doesn't have the counter.
+    ``counter`` is ``bytes_in`` or ``bytes_out``. None: there is no such SA, or pluto printed no
+    counter for one of them.
     """
     children = [s for s in tunnel.states if s.kind is SaKind.CHILD and s.established]
     counts: list[int | None] = [getattr(s.sa, counter, None) for s in children]
@@ -116,9 +122,9 @@ def _carried(tunnel: Tunnel, counter: str) -> int | None:
 
 
 def _children(connection: Connection) -> list[Entry]:
-    """Return the details of each child of a connection, for the key Children.
+    """Return the entries for a connection in the key Children, one for each of its topologies.
 
-    Each topology of the connection is one child.
+    (A topology is a pair of subnets.)
     """
     keys = connection_fields(connection)
     same = _known(
@@ -134,7 +140,11 @@ def _children(connection: Connection) -> list[Entry]:
 
 
 def _child(connection: Connection, topology: Topology) -> Entry:
-    """Return those details of a child that differ between the topologies of a connection."""
+    """Return a part of the entry for one topology in the key Children.
+
+    That is the connection's name, the routing, the subnets, and the serial of the Child SA. What
+    comes from the connection's settings is left out, since all its topologies have it in common.
+    """
     return _known(
         Connection=("s", instance_name(clean(connection.name), connection.instance)),
         Routing=_text(topology.routing or connection.routing),
@@ -150,9 +160,9 @@ _HOST: Final = ("/32", "/128")
 def _lease(connection: Connection) -> str | None:
     """Return the address that one end assigned to the other (Mode Config, configuration payload).
 
-    ``modecfg info: us:server`` shows which end assigns it, and the subnet of the other end is the
-    address. None: none is assigned; so for a template, and for a client that is down, whose subnet
-    is 0.0.0.0/0.
+    If pluto prints ``modecfg info: us:server``, our end assigns addresses, and the peer's subnet is
+    the assigned address; with ``us:client`` it is our subnet. None: no address is assigned. So it
+    is for a template, and for a client that is down, whose subnet is 0.0.0.0/0.
     """
     ends = [(t.remote_client, t.local_client) for t in connection.topologies]
     if not any(_hosts(client) for pair in ends for client in pair):
@@ -165,18 +175,19 @@ def _lease(connection: Connection) -> str | None:
 
 
 def _hosts(client: str | None) -> list[str]:
-    """Return the single addresses (/32, /128) in a client's selectors.
+    """Return those traffic selectors of one end that are single addresses, without /32 or /128.
 
-    libreswan prints the selectors in braces from 5.3 on.
+    ``client``: what pluto prints as the subnet of that end: one selector, or several in braces,
+    which libreswan prints from 5.3 on; None: nothing.
     """
     selectors = (client or "").strip("{}").split(",")
     return [s.partition("/")[0] for s in selectors if s.endswith(_HOST)]
 
 
 def _sa(state: SaState, since: Since | None) -> Entry:
-    """Return the details of one SA, for the key SAs.
+    """Return the entry for one SA in the key SAs.
 
-    ``since``: since when it exists; None: not known.
+    ``since``: the time since which the SA exists; None: not known.
     """
     sa = state.sa
     timers = {clean(e.name): e.seconds for e in state.timers if e.seconds is not None}
@@ -205,7 +216,7 @@ def _sa(state: SaState, since: Since | None) -> Entry:
 
 
 def _transition(transition: RecentTransition) -> Entry:
-    """Return one transition, for the key Transitions."""
+    """Return the entry for one transition in the key Transitions."""
     return _known(
         Serial=_number("t", transition.serial),
         At=_moment(transition.at),
@@ -232,7 +243,10 @@ def _seconds(value: object) -> Typed | None:
 
 
 def _moment(at: float) -> Typed | None:
-    """Return a moment, in seconds on any clock, as Typed microseconds; None if it is negative."""
+    """Return a time as Typed, in microseconds; None if it is negative.
+
+    ``at``: the time in seconds, on whichever clock.
+    """
     return _number("t", round(at * 1_000_000))
 
 
@@ -240,9 +254,10 @@ _LIMITS = {"q": 1 << 16, "u": 1 << 32, "t": 1 << 64}
 
 
 def _number(signature: str, value: int | None) -> Typed | None:
-    """Return a number as a D-Bus type; None if it isn't known, or doesn't fit the type.
+    """Return a number as Typed, with the D-Bus type ``signature`` (q, u or t).
 
-    Numbers come from pluto's text, which may have any.
+    None: the number isn't known (None), or doesn't fit the type: numbers come from pluto's text,
+    which may have any.
     """
     if value is None or not 0 <= value < _LIMITS[signature]:
         return None

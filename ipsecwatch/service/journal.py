@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The service's journal entries: one for each transition, and for what happens to pluto itself.
 
-While nothing changes there are no entries. Entries for the beginning and the end of watching, and
-for each tunnel at the first look, show the history which times were watched.
+While nothing changes there are no entries. There is also an entry when watching begins, for each
+tunnel at its first poll, and when watching ends, so that ``ipsecwatch history`` knows which times
+were watched.
 
-Fields and message ids are an interface: ``systemd/ipsecwatch.catalog`` explains each id.
+Other programs may rely on the fields and message ids: ``systemd/ipsecwatch.catalog`` explains each
+id.
 """
 
 from __future__ import annotations
@@ -42,13 +44,15 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition, Tunnel
 
 MAX_DETAIL: Final = 1024
-"""Characters that are written of one of pluto's lines; pluto prints no longer ones."""
+"""Characters of one of pluto's lines that are written at most. pluto prints no longer lines."""
 
 
 class Journal:
-    """Writes the service's entries. ``run_id`` is the D-Bus property RunId.
+    """Writes the service's journal entries.
 
-    The messages of an ``instance`` begin with its name, and its entries have a field with it.
+    ``run_id`` (the D-Bus property RunId) is in each entry. ``instance`` is the name of this service
+    among several instances: each message begins with it, and each entry has a field with it. "":
+    the service has none.
     """
 
     def __init__(self, sender: Sender, run_id: str, instance: str = "") -> None:
@@ -58,10 +62,10 @@ class Journal:
         if instance:
             self._always["IPSECWATCH_INSTANCE"] = instance
         self.unit = IPSEC
-        """The systemd unit that runs pluto; "": not known."""
+        """The systemd unit that runs pluto, which advice names; "": not known."""
 
     def announce(self, t: Transition, serial: int) -> None:
-        """Write the entry of a transition, whose signals on the bus have the same ``serial``."""
+        """Write the entry about a transition. Its signals on the bus have the same ``serial``."""
         message_id, priority = _kind(t)
         old = TunnelState.DOWN if t.old is None else t.old
         self._write(
@@ -83,8 +87,10 @@ class Journal:
     ) -> None:
         """Write that watching began, with the number of tunnels in each state.
 
-        ``previous``: the run whose last entry is still true of each tunnel for which no entry
-        follows this one; "": there is no such run.
+        ``at``: the time of the first poll (wall clock). ``previous``: the run id of the service's
+        previous run, if its state was restored. Then the last entry of that run about a tunnel is
+        still true, unless an entry of this run about the tunnel follows now. "": nothing was
+        restored.
         """
         counts = Counter(t.state for t in tunnels)
         total = counts.total()
@@ -101,13 +107,14 @@ class Journal:
         )
 
     def ended(self, at: float) -> None:
-        """Write that watching ended, ``at`` this time (wall clock)."""
+        """Write that watching ended at the time ``at`` (wall clock)."""
         self._write(ENDED, 6, "Watching ended.", AT=_stamp(at))
 
     def found(self, tunnel: Tunnel, at: float) -> None:
-        """Write the state of a tunnel when this run first saw it, which isn't a transition.
+        """Write in which state a tunnel is at its first poll in this run of the service.
 
-        That is the service's first poll, or a later one for a tunnel that is listed then, and DOWN.
+        It is written without a transition: for tunnels in the service's first poll, and later for
+        tunnels that are added and DOWN. ``at``: the time of that poll (wall clock).
         """
         text = reason_text(tunnel.reason, tunnel)
         why = "." if tunnel.reason is Reason.NONE else f": {text.sentence}"
@@ -124,7 +131,7 @@ class Journal:
         )
 
     def unlisted(self, t: Transition) -> None:
-        """Write that a tunnel that was down is no longer listed. There is no signal about that."""
+        """Write that a DOWN tunnel is no longer listed. Subscribers get no signal about this."""
         self._write(
             UNLISTED,
             6,
@@ -138,9 +145,9 @@ class Journal:
         )
 
     def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
-        """Write that pluto can't be asked any more, or isn't running.
+        """Write that pluto isn't running, or can't be asked (``state``, ``reason``).
 
-        ``why``: why the poll had no answer, in one line; "": not known.
+        ``why``: why the poll had no answer, in one line for people; "": not known.
         """
         words = words_for(reason, self.unit)
         self._write(
@@ -154,14 +161,15 @@ class Journal:
         )
 
     def pluto_back(self, version: str | None) -> None:
-        """Write that pluto answers again; ``version``: pluto's, None: not known."""
+        """Write that pluto answers again. ``version``: pluto's version; None: not known."""
         text = "The IPsec service answers again."
         self._write(PLUTO_BACK, 5, text, PLUTO=PlutoState.RUNNING, VERSION=clean(version or ""))
 
     def unrecognised(self, count: int, example: str, version: str | None) -> None:
-        """Write that ``count`` lines of pluto's answer, of kinds not reported yet, are unknown.
+        """Write that ``count`` lines of pluto's answer weren't recognised.
 
-        ``example``: the first of them. ``version``: pluto's; None: not known.
+        Only lines of kinds that weren't reported before are counted. ``example``: the first of
+        these lines. ``version``: pluto's version; None: not known.
         """
         lines = "line" if count == 1 else "lines"
         self._write(
@@ -174,7 +182,7 @@ class Journal:
         )
 
     def shared_identity(self, shared: SharedIdentity) -> None:
-        """Write that two devices seem to use one identity."""
+        """Write that two devices seem to use one identity, so that they replace each other."""
         template = clean(shared.template)
         one, other = (clean(address) for address in shared.addresses)
         self._write(
@@ -188,10 +196,10 @@ class Journal:
         )
 
     def blocked(self, uid: int | None) -> None:
-        """Write that the service dropped its connection because the bus no longer read from it.
+        """Write that the service has a new connection: the bus no longer read from the old one.
 
-        ``uid``: the user that probably doesn't read its answers; None: no user owes any, so that it
-        is probably somebody who only listens.
+        ``uid``: the user that probably doesn't read our answers. None: nobody is known to have
+        unread answers, so the cause is probably a subscriber that doesn't read our signals.
         """
         user = "" if uid is None else str(uid)
         who = f"user {uid} asked" if user else "somebody listened"
@@ -202,7 +210,10 @@ class Journal:
         self._write(BLOCKED, 4, text, USER=user)
 
     def _write(self, message_id: str, priority: int, message: str, **fields: str) -> None:
-        """Send an entry to journald; IPSECWATCH_ is put in front of the names of ``fields``."""
+        """Queue an entry for journald. IPSECWATCH_ is put in front of the names of ``fields``.
+
+        ``priority``: as in syslog(3). The fields that all entries have are added.
+        """
         ours = {f"IPSECWATCH_{name}": value for name, value in fields.items()} | self._always
         text = self._prefix + message
         entry = {"MESSAGE": text, "MESSAGE_ID": message_id, "PRIORITY": str(priority), **ours}
@@ -212,7 +223,8 @@ class Journal:
 def _about(tunnel: Tunnel, reason: Reason, unit: str) -> dict[str, str]:
     """Return the fields that every entry about a tunnel has, by their names without IPSECWATCH_.
 
-    ``unit``: the systemd unit that runs pluto; "": not known.
+    SENTENCE and ADVICE explain ``reason`` to people. ``unit``: the systemd unit that runs pluto,
+    which they may name; "": not known.
     """
     text = reason_text(reason, tunnel, unit)
     return {
@@ -225,22 +237,25 @@ def _about(tunnel: Tunnel, reason: Reason, unit: str) -> dict[str, str]:
 
 
 def _listed(t: Transition) -> str:
-    """Return whether pluto lists the tunnel: ``new``, ``yes`` (as before) or ``gone``."""
+    """Return a word for whether pluto lists the tunnel of a transition, for the field LISTED.
+
+    ``new``: it wasn't listed before. ``yes``: it was and is. ``gone``: it is no longer listed.
+    """
     if t.new is None:
         return "gone"
     return "new" if t.old is None else "yes"
 
 
 def _stamp(at: float) -> str:
-    """Return seconds since the epoch as text, in microseconds."""
+    """Return a time (seconds since the epoch) as the number of microseconds, as text."""
     return str(round(at * 1_000_000))
 
 
 def _kind(t: Transition) -> tuple[str, int]:
     """Return the MESSAGE_ID (UP, DOWN, STUCK or OTHER) and the syslog priority for a transition.
 
-    They go by goes_up, goes_down and gets_stuck, in this order: one from UP or PARTIAL to STUCK has
-    DOWN.
+    The first that is true of goes_up, goes_down and gets_stuck decides; if none is, it is OTHER. So
+    a transition from UP or PARTIAL to STUCK has DOWN.
     """
     if t.goes_up:
         return UP, 5
@@ -263,9 +278,9 @@ _WORDS: Final = {
 
 
 def describe(t: Transition) -> str:
-    """Return one line for people that describes a transition.
+    """Return one line for people that describes a transition: ``Tunnel office is up.``
 
-    The reason's sentence follows, unless the tunnel is UP now or there is no reason.
+    If the tunnel isn't UP now and the reason isn't NONE, the sentence for the reason follows.
     """
     tunnel = t.tunnel
     words = f"is {_WORDS[t.becomes]}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Find out where pluto's log is read from, if it is: without it, many reasons aren't known."""
+"""Find out whether and from where pluto's log is read: without it, many reasons aren't known."""
 
 from __future__ import annotations
 
@@ -13,38 +13,46 @@ if TYPE_CHECKING:
 
 
 class LogSource:
-    """Decides where the log is read from, by its lines and by new SAs in pluto's reports."""
+    """Decides where pluto's log is read from, by the lines that come and by new SAs in reports.
+
+    If new SAs come without any line about them, the log isn't read.
+    """
 
     def __init__(self) -> None:
         self._from_file = False
         self._heard = 0
-        """The number of pluto's lines so far."""
+        """The number of lines of pluto's log that were read so far."""
         self._silent = False
-        """There were new SAs, but no line about them was read."""
+        """Whether a report had a new SA, and no line has been read since shortly before that."""
         self._cut_at = float("-inf")
         self._serial: int | None = None
-        """The highest serial of an SA in the last report; None: there was no report yet."""
+        """The highest serial of an SA in the last report that had SAs; 0: none had. None: there was
+        no report yet."""
         self._heard_then = 0
-        """The number of lines at the report before the one with a new SA."""
+        """The value of ``_heard`` at the report before the last one that had a new SA."""
         self._waits = False
-        """The last report had a new SA; journald may not have delivered the lines about it yet."""
+        """Whether the last report had a new SA. journald may not have delivered the lines about it
+        yet, so that the next report decides."""
         self._heard_last = 0
 
     def hear(self, *, from_file: bool) -> None:
-        """Record that a line of pluto was read: ``from_file``, or else from the journal."""
+        """Record that a line of pluto was read.
+
+        ``from_file``: it came from pluto's log file, else from the journal.
+        """
         self._heard += 1
         self._from_file, self._silent = from_file, False
 
     def cut(self, at: float) -> None:
-        """Record that journald dropped lines of pluto at this time (wall clock)."""
+        """Record that journald dropped lines of pluto, at the time ``at`` (wall clock)."""
         self._cut_at = at
 
     def compare(self, report: Report) -> None:
-        """Record a report, to find out whether the log can be read at all.
+        """Compare a report with the last one, to find out whether pluto's log is read at all.
 
-        pluto logs something about each new SA. So the log isn't read if no line came between the
-        report before the one that first has a new SA, and the report after that one: lines may come
-        late.
+        pluto logs something about each new SA. If one report has a new SA, and no line was read
+        from the report before until the report after it, then the log isn't read. (The report after
+        is waited for because lines may come late.)
         """
         if self._waits:
             self._silent = self._heard == self._heard_then
@@ -55,12 +63,13 @@ class LogSource:
         self._serial, self._heard_last = serial, self._heard
 
     def state(self, now: float, *, journal: bool, file: bool) -> LogState:
-        """Return where the log is read from, at ``now`` (wall clock).
+        """Return where pluto's log is read from ``now`` (wall clock).
 
-        ``journal``, ``file``: whether each of them can be read. CUT for CUT_FOR seconds after
-        journald dropped lines, if the journal can be read; NONE if neither can be read, or new SAs
-        came without a line. If both can be read, the last line shows which it is; before the first
-        line, FILE.
+        ``journal``, ``file``: whether the journal and pluto's log file can be read. The result is
+        CUT for CUT_FOR seconds after journald dropped lines, if the journal can be read. Else it is
+        NONE if neither can be read, or if new SAs came without a line. Else it is the one that can
+        be read (JOURNAL or FILE). If both can, it is the one that the last line came from; before
+        the first line, FILE.
         """
         if journal and 0 <= now - self._cut_at < CUT_FOR:
             return LogState.CUT

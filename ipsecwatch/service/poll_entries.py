@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Write the journal entries for the outcome of each poll."""
+"""Write the journal entries about what each poll brought."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH: Final = 100
-"""Journal entries that are written before the event loop gets its turn."""
+"""Number of journal entries that are written before other tasks of the event loop may run."""
 
 MAX_STRANGE: Final = 1000
-"""Kinds of unrecognised lines that a service reports at most; no release of libreswan has more."""
+"""Number of kinds of unrecognised lines that a run of the service reports at most. No release of
+libreswan has so many."""
 
 _ILL: Final = {
     PlutoState.STOPPED: Reason.PLUTO_STOPPED,
@@ -32,25 +33,27 @@ _ILL: Final = {
 
 
 class PollEntries:
-    """Writes the journal entries of one poll after the other.
+    """Writes the journal entries about one poll after the other.
 
-    A kind of unrecognised line is reported once in the service's run, a state of pluto when it
-    begins.
+    Each kind of unrecognised lines is reported once in a run of the service. A state of pluto is
+    reported when it begins, not again with each poll.
     """
 
     def __init__(self, journal: Journal, state_file: StateFile) -> None:
         self._journal = journal
         self._state_file = state_file
         self._pluto: PlutoState | None = None
-        """The last state of pluto other than STARTING; None: before the first poll."""
+        """How pluto was by the last poll; by the last one that didn't find it STARTING. None: there
+        was no such poll."""
         self._strange: set[str] = set()
-        """The kinds of unrecognised lines that were reported."""
+        """The kinds (_shape()) of unrecognised lines that were reported already."""
 
     async def write_began(self, outcome: PollOutcome, previous: Saved) -> None:
-        """Write to the journal that watching began.
+        """Write to the journal that watching began. Called with the outcome of the first poll.
 
-        If the previous run wrote entries after it saved its state, also write the state of each
-        tunnel, since its last entry may differ; not for those of which write() writes an entry.
+        ``previous``: the state that was restored. If the run that saved it wrote entries about
+        later changes (``behind``), the last entry about a tunnel may no longer be true. Then also
+        write the state of each tunnel, except of those about which write() writes an entry.
         """
         news = outcome.news
         self._state_file.mark_behind()
@@ -62,9 +65,10 @@ class PollEntries:
                 await _let_others(n)
 
     async def write(self, outcome: PollOutcome) -> None:
-        """Write the journal entries of one poll.
+        """Write the journal entries about one poll.
 
-        They are about transitions, pluto's state, shared identities, and unrecognised lines.
+        They are about all transitions, a change of pluto's state, devices that share an identity,
+        and lines of a kind that wasn't recognised and is new. Other tasks run after each BATCH.
         """
         if outcome.silent or outcome.news.transitions:
             self._state_file.mark_behind()
@@ -93,9 +97,10 @@ class PollEntries:
             self._journal.found(change.tunnel, change.at)
 
     def _write_pluto(self, outcome: PollOutcome) -> None:
-        """Write an entry if pluto has stopped, or can't be asked, or answers again.
+        """Write an entry if pluto's state has changed since the last poll.
 
-        Each is written when it begins; the first two also for the first poll.
+        There is an entry if it is STOPPED or UNREACHABLE now, also at the first poll; and if it is
+        RUNNING again after one of these two. STARTING is passed over, as if there was no poll.
         """
         pluto, was = outcome.news.pluto, self._pluto
         ill = _ILL.get(pluto)
@@ -108,11 +113,14 @@ class PollEntries:
 
 
 async def _let_others(n: int) -> None:
-    """Yield to the event loop if ``n`` is a multiple of BATCH."""
+    """Let other tasks of the event loop run, if ``n`` is a multiple of BATCH."""
     if n % BATCH == 0:
         await asyncio.sleep(0)
 
 
 def _shape(line: str) -> str:
-    """Return a line's kind: its beginning up to the first digit or quote, 60 characters at most."""
+    """Return the kind of an unrecognised line, so that lines which differ in values are one kind.
+
+    That is its beginning up to the first digit, ``"`` or ``'``, and at most 60 characters.
+    """
     return re.sub(r"[\d\"'].*", "", line)[:60]

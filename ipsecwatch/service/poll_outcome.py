@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The data type for the outcome of one poll, which is published on the bus and in the journal."""
+"""The data type for what one poll brought, which is published on the bus and in the journal."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PollOutcome:
-    """The outcome of one poll, to be published on the bus and in the journal."""
+    """What one poll brought, to be published on the bus (``news``) and in the journal."""
 
     news: Publication
     poll: Poll
     asked: float
-    """When the question was asked, on the wall clock."""
+    """When pluto was asked: wall clock, in seconds since the epoch. If it gave no answer, this is
+    the end of the poll."""
     known: bool
-    """The state of the tunnels is known, and may be saved in the state file: the poll had a
-    complete report, or pluto has been gone for long enough."""
+    """Whether the states of the tunnels are known, and may be saved in the state file: the poll had
+    a complete report, or pluto is gone (Tracker.gone), so that all tunnels are DOWN."""
     shared: tuple[SharedIdentity, ...] = ()
-    """Pairs of devices that seem to share an identity, found since the outcome before."""
+    """Pairs of devices that seem to share one identity, found since the outcome before this one."""
     silent: tuple[Transition, ...] = ()
-    """Transitions without a signal: tunnels at the first look, tunnels that are DOWN when they are
-    listed later, and DOWN ones that are no longer listed."""
+    """Transitions about which subscribers get no signal: of tunnels in the first poll or the first
+    complete report, of tunnels that are DOWN when they are listed later, and of DOWN tunnels that
+    are no longer listed."""
