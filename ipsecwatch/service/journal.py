@@ -278,7 +278,7 @@ _WORDS: Final = {
 
 
 def describe(t: Transition) -> str:
-    """Return one line for people that describes a transition: ``Tunnel office is up.``
+    """Return one line for people that describes a transition, such as ``Tunnel office is up.``.
 
     If the tunnel isn't UP now and the reason isn't NONE, the sentence for the reason follows.
     """

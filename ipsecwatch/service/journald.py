@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Send entries to journald without ever waiting for it.
 
-They are sent in its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL) over a non-blocking
-socket. systemd-python's journal.send() can't be used: while journald doesn't read (stopped, or
-waiting for a slow disk) and the socket's queue is full, it blocks with the interpreter lock held,
-so that not even SIGTERM is handled. Here entries wait in a bounded queue until journald reads
-again.
+They are sent in journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL) over a non-blocking
+socket. systemd-python's journal.send() can't be used: while journald doesn't read (because it is
+stopped, or waits for a slow disk) and the socket's queue is full, that function blocks with the
+interpreter lock held, so that not even SIGTERM is handled. Here, entries wait in a bounded queue
+until journald reads again.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ SOCKET: Final = "/run/systemd/journal/socket"
 IDENTIFIER: Final = "ipsecwatch"
 
 MAX_WAITING: Final = 8 << 20
-"""Bytes of entries that may wait for journald: as many as ten thousand transitions have."""
+"""Bytes of entries that may wait for journald: as many as the entries of ten thousand transitions
+have."""
 MAX_VALUE: Final = 32 << 10
-"""Characters of one field that are sent. A datagram holds some 200 KiB; longer entries would need a
-memfd."""
+"""Characters of one field that are sent at most; the rest is cut off. A datagram holds some 200
+KiB, and longer entries would need a memfd."""
 PER_TURN: Final = 100
-"""Entries that are sent in one turn of the loop."""
+"""Entries that are sent at most before other tasks of the event loop get their turn."""
 
 _LEVELS: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
@@ -45,10 +46,11 @@ class _Entry(NamedTuple):
 
 
 class Sender:
-    """Sends entries to journald without waiting; where there is none, prints them to stderr.
+    """Sends entries to journald without waiting. If no journald is there, prints them to stderr.
 
-    ``path`` None: always to stderr. Entries that journald doesn't take yet are sent when it reads
-    again, if an event loop runs, else with the next entry or by flush().
+    ``path``: journald's socket; None: always print. ``stream`` is printed to instead of stderr.
+    Entries that journald doesn't accept now wait: if an event loop runs, they are sent when
+    journald reads again, else with the next entry or by flush().
     """
 
     def __init__(self, path: str | None = SOCKET, stream: TextIO | None = None) -> None:
@@ -67,10 +69,11 @@ class Sender:
         return len(self._waiting)
 
     def send(self, fields: Mapping[str, str], *, later: bool = False) -> None:
-        """Send an entry, after those that wait. ``fields`` has MESSAGE and PRIORITY.
+        """Send an entry, after those that wait already, or let it wait as well.
 
-        ``later``: send it in a later turn of the event loop, if one runs; for entries that may come
-        by thousands. If the queue is full the entry is lost, and counted.
+        ``fields`` must have MESSAGE and PRIORITY. ``later``: don't send it now but in a later turn
+        of the event loop, if one runs; this is for entries that may come by thousands. If too much
+        waits (MAX_WAITING), the entry is lost; a later entry says how many were.
         """
         self._report_lost()
         if not self._append(fields):
@@ -79,19 +82,19 @@ class Sender:
             self._work()
 
     def flush(self) -> None:
-        """Send the entries that wait, as far as journald accepts them now."""
+        """Send the entries that wait, until journald accepts no more of them or none is left."""
         while self._step():
             pass
 
     def close(self) -> None:
-        """Send the entries that journald accepts now, and drop the others."""
+        """Send the waiting entries that journald accepts now. Drop the others, and disconnect."""
         self.flush()
         self._waiting.clear()
         self._size = 0
         self._disconnect()
 
     def _work(self) -> None:
-        """Send up to PER_TURN entries, and let the event loop call again if any are left."""
+        """Send up to PER_TURN entries. If any are left, make the event loop call this again."""
         for _ in range(PER_TURN):
             if not self._step():
                 break
@@ -101,7 +104,7 @@ class Sender:
             self._unwatch()
 
     def _append(self, fields: Mapping[str, str]) -> bool:
-        """Append an entry to the queue. Return False if there is no room for it."""
+        """Append an entry to the queue. Return False if more than MAX_WAITING bytes would wait."""
         data = encode({**fields, "SYSLOG_IDENTIFIER": IDENTIFIER})
         if self._size + len(data) > MAX_WAITING:
             return False
@@ -110,13 +113,17 @@ class Sender:
         return True
 
     def _report_lost(self) -> None:
-        """If entries were lost and there is room now, queue an entry with their number."""
+        """If entries were lost and there is room in the queue now, append one with their number."""
         text = f"{self._lost} entries were lost while journald did not read."
         if self._lost and self._append({"MESSAGE": text, "PRIORITY": "4"}):
             self._lost = 0
 
     def _step(self) -> bool:
-        """Send or print the queue's first entry. Return False if none is there, or it must wait."""
+        """Send or print the first entry of the queue, and remove it from the queue.
+
+        Return False, and remove nothing, if the queue is empty, or the entry has to wait because
+        journald doesn't read.
+        """
         self._report_lost()
         if not self._waiting or not self._deliver(self._waiting[0]):
             return False
@@ -124,9 +131,9 @@ class Sender:
         return True
 
     def _deliver(self, entry: _Entry) -> bool:
-        """Send one entry, or print it if there is no journald.
+        """Send one entry to journald, or print it if there is no journald or sending fails.
 
-        Return False if it has to wait, because journald doesn't read.
+        Return False, without printing, if the entry has to wait because journald doesn't read.
         """
         for _ in range(2):
             sock = self._connected()
@@ -145,7 +152,10 @@ class Sender:
         return True
 
     def _connected(self) -> socket.socket | None:
-        """Return the socket to journald, connected if that is possible; else None."""
+        """Return a socket that is connected to journald. Connect one if there is none.
+
+        None: there is no journald to connect to, or ``path`` is None.
+        """
         if self._socket is None and self._path is not None:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             try:
@@ -164,9 +174,9 @@ class Sender:
             self._socket = None
 
     def _watch(self) -> bool:
-        """Make the event loop call _work() when journald has room.
+        """Make the event loop call _work() whenever journald accepts entries.
 
-        Return False where no loop runs, or there is no journald.
+        Return False if no event loop runs, or there is no journald.
         """
         if self._watched is not None and not self._watched[0].is_closed():
             return True
@@ -187,7 +197,11 @@ class Sender:
         self._watched = None
 
     def _print(self, entry: _Entry) -> None:
-        """Print an entry to stderr, each line with its priority as in sd-daemon(3)."""
+        """Print an entry's message to stderr, each line with its priority in front (``<4>``).
+
+        sd-daemon(3) has this form. Before the first one, print that there is no journal, unless
+        that was intended. Errors are ignored.
+        """
         # sys.stderr of this moment: tests and daemons replace it.
         stream = self._stream or sys.stderr
         lines = [f"<{entry.priority}>{line}" for line in harmless(entry.message).split("\n")]
@@ -200,7 +214,10 @@ class Sender:
 
 
 def encode(fields: Mapping[str, str]) -> bytes:
-    """Return an entry in journald's native format. Values are cut to MAX_VALUE characters."""
+    """Return an entry in journald's native format, as bytes for one datagram.
+
+    Values are cut to MAX_VALUE characters.
+    """
     parts = []
     for name, value in fields.items():
         data = value[:MAX_VALUE].encode("utf-8", "backslashreplace")
@@ -212,7 +229,7 @@ def encode(fields: Mapping[str, str]) -> bytes:
 
 
 def harmless(text: str) -> str:
-    """Return a text with all unprintable characters escaped, except newlines and tabs.
+    r"""Return a text with all unprintable characters escaped (``\x1b``), except newlines and tabs.
 
     A terminal could take unprintable characters as commands.
     """
@@ -222,14 +239,14 @@ def harmless(text: str) -> str:
 
 
 class LogHandler(logging.Handler):
-    """Sends the service's own log lines to journald, each as one escaped message."""
+    """Sends the service's own log lines to journald, each as one entry, with harmless() text."""
 
     def __init__(self, sender: Sender) -> None:
         super().__init__()
         self._sender = sender
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one log line."""
+        """Send one log line, after those that wait. An error of sending isn't raised here."""
         try:
             level = next((p for floor, p in _LEVELS if record.levelno >= floor), 7)
             entry = {
@@ -246,9 +263,11 @@ class LogHandler(logging.Handler):
 
 
 def log_to(sender: Sender, level: int = logging.INFO) -> None:
-    """Set up logging: to journald through ``sender`` if stderr goes to the journal, else to stderr.
+    """Set up Python's logging for the service.
 
-    Under systemd stderr is a stream to journald, which blocks while journald doesn't read.
+    If stderr goes to the journal, log lines are sent to journald through ``sender`` instead: under
+    systemd stderr is a stream to journald, which blocks while journald doesn't read. Else they are
+    printed to stderr. ``level``: the least level that is logged.
     """
     handler = LogHandler(sender if stderr_is_journal() else Sender(None))
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -256,7 +275,10 @@ def log_to(sender: Sender, level: int = logging.INFO) -> None:
 
 
 def stderr_is_journal() -> bool:
-    """Return whether what we write to stderr goes to the journal: it is the JOURNAL_STREAM."""
+    """Return whether stderr is a stream to the journal.
+
+    systemd puts the stream's device and inode into the environment, as JOURNAL_STREAM.
+    """
     try:
         stat = os.fstat(2)
     except OSError:

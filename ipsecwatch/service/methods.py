@@ -44,29 +44,31 @@ if TYPE_CHECKING:
     from ipsecwatch.service.object_tree import ObjectTree
 
 REFRESH_LIMIT: Final = 90.0
-"""Seconds that a Refresh may take, with thousands of tunnels or a pluto that answers badly."""
+"""Seconds after which a call of Refresh fails. With thousands of tunnels, or a pluto that answers
+badly, it may take long."""
 BATCH: Final = 100
-"""Tunnels that are marshalled before the event loop gets its turn."""
+"""Number of tunnels that are marshalled before other tasks of the event loop get their turn."""
 DETAILED: Final = 20
-"""The same where all details of each are marshalled."""
+"""The same number for GetDetails if it returns all details, which takes longer for each tunnel."""
 
 _Body = list[Any] | bytes
-"""The values of an answer, or its marshalled body."""
+"""What a method returns to its caller: the list of values, or these marshalled already."""
 
 
 _LIMITS: Final = {"": 0, "s": 4 << 10, "ss": 4 << 10, "ssv": 4 << 10, "asa{sv}": 16 << 10}
-"""Bytes of a method's arguments at most, by their signature; with any other signature they are
-removed. The longest name has 1 KiB."""
+"""How many bytes the arguments of a call may have, by their signature. Larger arguments, and those
+with any other signature, are removed before they are unpacked. The longest name has 1 KiB."""
 _LARGEST_REPLY: Final = 1 << 20
-"""Bytes of an answer of the bus, or of polkit, at most."""
+"""How many bytes the body of an answer from the bus or from polkit may have. Larger ones are
+removed."""
 
 
 class Methods:
-    """Answers calls of all interfaces.
+    """Answers the calls of all methods that the service has on the bus.
 
-    ``refresh`` is called for each call of the D-Bus method Refresh, and returns when a poll that
-    began after it has been published; concurrent callers should share one poll. It may be
-    cancelled.
+    ``objects`` has the data. ``refresh`` is called for each call of the D-Bus method Refresh. It
+    should return once a poll that began after the call has been published, and make calls that
+    wait at the same time share one poll. A call of it may be cancelled.
     """
 
     def __init__(self, objects: ObjectTree, refresh: Callable[[], Awaitable[None]]) -> None:
@@ -94,9 +96,9 @@ class Methods:
     def judge(self, header: Header) -> Handling:
         """Return what to do with an incoming message, by its header alone.
 
-        Calls that will get no answer (the caller wants none, or Admission.ignores() it), and
-        signals that the bus itself didn't send, are skipped. Bodies that are too large are removed.
-        A call of Refresh passes even if the caller wants no answer.
+        Skipped are calls of which the caller wants no answer (except of Refresh), calls of callers
+        that Admission.ignores(), and signals that the bus itself didn't send. The body is removed
+        if it is too large (_LIMITS, _LARGEST_REPLY), or if a call's header isn't ``plain``.
         """
         if header.kind == METHOD_CALL:
             if header.flags & NO_REPLY_EXPECTED and header.member != "Refresh":
@@ -110,21 +112,21 @@ class Methods:
         return Handling.PASS if header.body <= _LARGEST_REPLY else Handling.WITHOUT_BODY
 
     def use(self, *connections: BusConnection) -> None:
-        """Use these connections to ask the bus about callers, and to ping them, from now on.
+        """Use these connections, from now on, to ask the bus for users, and to ping callers.
 
-        For each lookup and ping the first one that is alive is used. Pings that are under way are
-        cancelled.
+        For each question and each ping, the first of them that is open then is used. Pings that
+        wait for an answer are cancelled.
         """
         self._admission.use(*connections)
 
     def serves(self, connection: BusConnection) -> bool:
-        """Return whether a call on this connection waits for its caller's user or its answer."""
+        """Return whether any call that came in on this connection isn't answered yet."""
         return self._admission.serves(connection)
 
     def called(self, connection: BusConnection, call: Call) -> None:
-        """Answer a call once its caller's user is known. Raise nothing.
+        """Answer a call, or refuse it, once its caller's user is known. Raise nothing.
 
-        A call that wants no answer is ignored, except one of Refresh.
+        A call whose caller wants no answer is ignored, except a call of Refresh.
         """
         if not call.wants_reply and call.member != "Refresh":
             return
@@ -134,45 +136,53 @@ class Methods:
     def sent(self, to: str, size: int) -> None:
         """Count a message of ``size`` bytes, sent to the connection ``to``, as unread by its user.
 
-        It counts until a connection of the user shows that it has read, or for some time. A
-        connection of the user may be pinged now. Nothing is counted for root.
+        It counts until that connection shows that it has read, or leaves the bus, or until it is
+        forgiven after some minutes (unread.py). One of the user's connections may be pinged now.
+        Nothing is counted if the user is root, or isn't known.
         """
         self._admission.sent(to, size)
 
     def forget(self, *, debts: bool = True) -> None:
-        """Cancel all answers, because our connection is lost.
+        """Cancel all answers, because our connection is lost or closed.
 
-        The count of what each user hasn't read is forgotten, too, unless ``debts=False``.
+        How much each user hasn't read is forgotten, too, unless ``debts=False``.
         """
         self._admission.forget(debts=debts)
 
     @property
     def worst_reader(self) -> int | None:
-        """The id of the user with most unread bytes, never root; None: nothing counts as unread."""
+        """The id of the user with most unread bytes, never root; None: no user has any."""
         return self._admission.unread.worst()
 
     def _answer(self, connection: BusConnection, call: Call, uid: int) -> None:
-        """Answer an admitted call at once, or start a task that answers it. Raise Refusal."""
+        """Answer a call of the user ``uid`` at once, or start a task that answers it.
+
+        Raise Refusal if the call is wrong, or if too many calls wait for tasks.
+        """
         interface = self._interface_of(call)
         if (interface, call.member) in self._slow:
             self._admission.spawn(connection, call, partial(self._serve, interface), uid)
         else:
             body = self._quick[interface, call.member](call)
-            connection.reply(call, _answers(interface, call), body)
+            connection.reply(call, _out_signature(interface, call), body)
 
     async def _serve(self, interface: str, request: Request) -> None:
-        """Answer a call whose answer may be large, or take long."""
+        """Make and send the answer to a call, in a task, because it may be large or take long.
+
+        Raise Refusal instead if the call can't be answered.
+        """
         # No await between making the answer and sending it: so a snapshot includes exactly the
         # transitions whose signals were sent before it.
         call = request.call
         body = await self._slow[interface, call.member](request)
-        request.connection.reply(call, _answers(interface, call), body)
+        request.connection.reply(call, _out_signature(interface, call), body)
 
     def _interface_of(self, call: Call) -> str:
-        """Return the interface that a call is for: the named one, or the first with such a method.
+        """Return the name of the interface to which the called method belongs.
 
+        If the caller named none, it is the object's first interface that has a method of this name.
         Raise Refusal if there is no such object, interface or method, or if the arguments have
-        another signature or are too large.
+        another signature or were removed because they are too large.
         """
         offered = self._objects.interfaces_of(call.path)
         if call.interface == PEER:  # it is about the connection, whatever the path
@@ -197,7 +207,10 @@ class Methods:
         raise Refusal(STANDARD_ERROR + "UnknownMethod", text)
 
     async def _ready(self, request: Request) -> None:
-        """Wait for the request's turn, then marshal the properties of all tunnels in batches."""
+        """Wait for the request's turn, then marshal those properties of tunnels that aren't yet.
+
+        Other tasks run after each BATCH of tunnels.
+        """
         await self._admission.wait_for_room(request)
         while not self._objects.make(BATCH):  # noqa: ASYNC110 - it is we who make them
             await asyncio.sleep(0)
@@ -233,7 +246,11 @@ class Methods:
         return found
 
     def _all_properties(self, path: str, interface: str) -> dict[str, Variant]:
-        """Return an interface's properties; "": those of all interfaces, as sd-bus does it."""
+        """Return the properties of one of an object's interfaces, by name.
+
+        ``interface`` "": those of all its interfaces, as sd-bus does it. Raise Refusal if the
+        object doesn't have the interface.
+        """
         offered = self._objects.interfaces_of(path)
         if interface and interface not in offered:
             text = f"{clean(path)} has no interface {clean(interface)}"
@@ -258,9 +275,10 @@ class Methods:
         return self._objects.snapshot()
 
     async def _do_refresh(self, _request: Request) -> list[Any]:
-        """Wait for a new poll of pluto. Return the last transition's serial then, for Refresh.
+        """Wait until a new poll of pluto is published. Return the answer to Refresh.
 
-        Raise Refusal if pluto can't be asked.
+        That is the serial of the last transition. Raise Refusal if pluto is stopped or unreachable
+        then, or if the poll isn't published after REFRESH_LIMIT seconds.
         """
         try:
             async with asyncio.timeout(REFRESH_LIMIT):
@@ -273,7 +291,10 @@ class Methods:
         return [self._objects.serial]
 
     async def _get_details(self, request: Request) -> bytes:
-        """Return the answer to GetDetails. Other tasks run between the tunnels. Raise Refusal."""
+        """Return the marshalled answer to GetDetails. Other tasks run after some tunnels each.
+
+        Raise Refusal if the options or names are wrong, or the caller may not read details.
+        """
         names, options = request.call.body
         offset, limit, brief = _page(options)
         await self._authorize(request)
@@ -290,7 +311,10 @@ class Methods:
         return array(b"", joined(found))
 
     def _details(self, path: str, *, brief: bool) -> Entry:
-        """Return the details of the tunnel at an object path; ``brief``: only brief_details()."""
+        """Return the details of the tunnel with the object path ``path``.
+
+        ``brief``: only those of brief_details().
+        """
         objects = self._objects
         tunnel, recent = objects.tunnels[path], objects.recent
         context = Context(
@@ -299,10 +323,10 @@ class Methods:
         return (brief_details if brief else tunnel_details)(tunnel, context)
 
     async def _authorize(self, request: Request) -> None:
-        """Raise Refusal unless the caller may read details: it is root, or polkit allows it.
+        """Raise Refusal unless the caller may read details. Root may, and whom polkit allows it.
 
         polkit isn't asked about root, so that root is answered even if polkit hangs or isn't
-        installed.
+        installed. polkit may ask a person for a password, if the caller allows that.
         """
         call, uid = request.call, request.uid
         if uid == 0:
@@ -329,9 +353,10 @@ _OPTIONS: Final = {"offset": "u", "limit": "u", "brief": "b"}
 
 
 def _page(options: dict[str, Variant]) -> tuple[int, int | None, bool]:
-    """Return offset, limit (None: all) and brief from the options of GetDetails.
+    """Return the options of GetDetails as a tuple: offset, limit and brief.
 
-    Raise Refusal for any other option, or for a value of another type.
+    Options that aren't given are 0, None (no limit) and False. Raise Refusal for any other option,
+    or for a value of another type.
     """
     for name, value in options.items():
         if name not in _OPTIONS:
@@ -348,12 +373,15 @@ def _page(options: dict[str, Variant]) -> tuple[int, int | None, bool]:
 
 
 def _entries(found: Entry) -> bytes:
-    """Return a tunnel's details marshalled as entries of an a{sv}."""
+    """Return a tunnel's details as marshalled entries of an a{sv}, without the array's length."""
     return joined([entry(v.signature, key, v.value) for key, v in _variants(found).items()])
 
 
 def _variants(found: Entry) -> dict[str, Variant]:
-    """Return a tunnel's details as Variants, also those inside lists, as dbus-fast needs them."""
+    """Return a tunnel's details with a Variant for each Typed, also for those inside lists.
+
+    dbus-fast's marshaller needs them so.
+    """
     made = {}
     for key, (signature, value) in found.items():
         inner = value
@@ -364,6 +392,6 @@ def _variants(found: Entry) -> dict[str, Variant]:
     return made
 
 
-def _answers(interface: str, call: Call) -> str:
-    """Return the signature of a method's answer."""
+def _out_signature(interface: str, call: Call) -> str:
+    """Return the D-Bus signature of the values that the called method returns."""
     return interfaces()[interface].methods[call.member].out_signature

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TUNNELS: Final = "/org/ipsecwatch1/tunnel"
 TYPICAL: Final = 512
-"""Bytes that a tunnel takes in a snapshot, unless its name is unusually long."""
+"""Bytes that one tunnel takes in an answer to GetSnapshot, unless its name is unusually long."""
 
 _MANAGER_HAS: Final = (MANAGER, OBJECT_MANAGER, PROPERTIES, INTROSPECTABLE, PEER)
 _TUNNEL_HAS: Final = (TUNNEL, PROPERTIES, INTROSPECTABLE, PEER)
@@ -48,68 +48,73 @@ Properties = dict[str, Variant]
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """The whole state after a poll, and the transitions that the poll brought."""
+    """The state of all tunnels and of pluto after a poll, and the transitions that it brought."""
 
     tunnels: Iterable[Tunnel] = ()
-    """Every tunnel that is listed now, changed or not."""
+    """All tunnels that are listed after the poll, changed or not."""
     transitions: Sequence[tuple[int, Transition]] = ()
-    """The transitions to be announced, each with its serial: the first one of the service's run has
-    1, and each further one has one more."""
+    """The transitions about which subscribers get signals, each with its serial. The first one in a
+    run of the service has the serial 1, and each further one has one more than the one before."""
     pluto: PlutoState = PlutoState.STOPPED
     pluto_version: str | None = None
     complete: bool = False
-    """The last poll had a report, and nothing is missing in that."""
+    """Whether the poll had a report that is complete and doesn't contradict itself."""
     unrecognised: int = 0
-    """The number of lines of the last report that weren't recognised."""
+    """The number of lines that weren't recognised in the last report that there was."""
     missed: int = 0
-    """The number of SAs, since the service's start, that came and went between two polls."""
+    """The number of SAs since the service's start that no poll has shown, since they came and went
+    between two polls."""
     log: LogState = LogState.NONE
     """Where pluto's log is read from."""
     unit: str = ""
     """The systemd unit that runs pluto; "": not known."""
     last_poll: float = 0.0
-    """When pluto last answered, in seconds since the epoch."""
+    """When pluto last answered, in seconds since the epoch; 0: it hasn't answered yet."""
     sa_times: SaTimes = field(default_factory=SaTimes)
-    """Since when SAs exist, and since when their counters haven't changed."""
+    """The times since when SAs exist, and since when their counters haven't changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A signal to be sent."""
+    """A D-Bus signal that is to be sent to all subscribers."""
 
     path: str
     interface: str
     member: str
     body: bytes
-    """The marshalled arguments."""
+    """The signal's arguments, marshalled."""
 
     @property
     def signature(self) -> str:
-        """The signature of the body, from the interface's XML."""
+        """The D-Bus signature of ``body``, from the XML of the interface."""
         return interfaces()[self.interface].signals[self.member]
 
 
 class ObjectTree:
-    """The tree of objects, as of the last poll."""
+    """The service's objects on the bus: one for the service (ROOT), and one for each tunnel.
+
+    The objects above these have no data. All show the state that was last passed to apply().
+    """
 
     def __init__(self, version: str, run_id: str) -> None:
         self.tunnels: dict[str, Tunnel] = {}
-        """By object path."""
+        """All listed tunnels, by object path."""
         self._paths: dict[str, str] = {}
-        """The object paths, by the tunnels' names."""
+        """The object path of each tunnel, by the tunnel's name."""
         self.serial = 0
         self.pluto = PlutoState.STOPPED
         self.recent = RecentTransitions()
         self.sa_times = SaTimes()
         self.last_poll = 0.0
-        """When pluto last answered, in seconds since the epoch."""
+        """When pluto last answered, in seconds since the epoch; 0: it hasn't answered yet."""
         self._made: dict[str, bytes] = {}
-        """The marshalled properties of tunnels, by object path. Some may not be made yet."""
+        """The marshalled properties of tunnels, by object path. A tunnel whose properties weren't
+        needed since they last changed is missing here."""
         self._manager: dict[str, Any] = {"Version": version, "RunId": run_id}
         self._take(Publication())
 
     def interfaces_of(self, path: str) -> tuple[str, ...]:
-        """Return the names of an object's interfaces; empty: there is no object of this path."""
+        """Return the names of an object's interfaces; empty: there is no object with this path."""
         if path == ROOT:
             return _MANAGER_HAS
         if path in self.tunnels:
@@ -117,7 +122,11 @@ class ObjectTree:
         return _PARENT_HAS if path in _PARENTS or path == TUNNELS else ()
 
     def children_of(self, path: str) -> Iterator[str]:
-        """Yield the names of the nodes right below an object, for introspection (busctl tree)."""
+        """Yield the last path elements of the objects right below an object, for introspection.
+
+        Nothing is yielded for a tunnel, nor for a path that doesn't exist. ``busctl tree`` shows
+        them.
+        """
         if path == TUNNELS:
             yield from (p.removeprefix(f"{TUNNELS}/") for p in self.tunnels)
         elif path == ROOT:
@@ -126,7 +135,10 @@ class ObjectTree:
             yield _PARENTS[path]
 
     def properties(self, path: str, interface: str) -> Properties:
-        """Return the properties of an object's interface; the standard interfaces have none."""
+        """Return the D-Bus properties of an object in one of the object's interfaces, by name.
+
+        The standard interfaces have none. The object must have the interface.
+        """
         if interface == MANAGER:
             return _variants(MANAGER, self._manager)
         if interface == TUNNEL:
@@ -134,9 +146,10 @@ class ObjectTree:
         return {}
 
     def make(self, most: int) -> bool:
-        """Marshal the properties of up to ``most`` tunnels, of those that are new or have changed.
+        """Marshal the properties of up to ``most`` tunnels that are new or have changed.
 
-        Return whether the present properties of all tunnels are marshalled.
+        Tunnels whose present properties are marshalled already are skipped. Return True once all
+        tunnels are done, so that snapshot() and managed() are fast.
         """
         missing = islice((p for p in self.tunnels if p not in self._made), most)
         for path in list(missing):
@@ -145,17 +158,25 @@ class ObjectTree:
 
     @property
     def snapshot_size(self) -> int:
-        """The approximate number of bytes of an answer to GetSnapshot."""
+        """The approximate size of an answer to GetSnapshot now, in bytes."""
         return TYPICAL * (len(self.tunnels) + 1)
 
     def snapshot(self) -> bytes:
-        """Return the marshalled answer to GetSnapshot. It is fast once make() has returned True."""
+        """Return the marshalled answer to GetSnapshot.
+
+        Properties of tunnels that make() hasn't marshalled yet are marshalled now, which takes long
+        for thousands of them.
+        """
         head = marshal("st", self._manager["RunId"], self.serial)
         tunnels = [array(marshal("o", path), self._properties_of(path)) for path in self.tunnels]
         return array(head, joined(tunnels))
 
     def managed(self) -> bytes:
-        """Return the marshalled answer to GetManagedObjects: fast once make() has returned True."""
+        """Return the marshalled answer to GetManagedObjects: all tunnels with their properties.
+
+        Properties of tunnels that make() hasn't marshalled yet are marshalled now, which takes long
+        for thousands of them.
+        """
         return array(b"", joined([self._interfaces_at(path) for path in self.tunnels]))
 
     def _interfaces_at(self, path: str) -> bytes:
@@ -167,24 +188,29 @@ class ObjectTree:
         return made
 
     def path_of(self, name: str) -> str | None:
-        """Return the object path of the tunnel with a name; None: there is no such tunnel.
+        """Return the object path of the tunnel with the name ``name``; None: there is none.
 
-        The name may be any text.
+        ``name`` may be any text, since it comes from callers.
         """
         return self._paths.get(name)
 
     def apply(self, news: Publication) -> Iterator[Announcement]:
-        """Replace the state at once. Return an iterator over the signals to be sent, in order.
+        """Replace the state by a new one. Return an iterator over the signals to be sent for it.
 
-        First come new objects, then properties of the manager, transitions, properties of tunnels,
-        and last the objects that are gone. So each signal is about an object that clients know.
+        The state is replaced at once, while the signals are only made when the iterator is read.
+        They come in this order, so that each is about an object that clients know: new objects,
+        changed properties of the manager, transitions, changed properties of tunnels, and removed
+        objects.
         """
         old, old_manager = self.tunnels, self._manager
         self._take(news)
         return self._announcements(old, old_manager, self.tunnels, self._manager, news.transitions)
 
     def _take(self, news: Publication) -> None:
-        """Replace the state by that of a Publication. Keep unchanged marshalled properties."""
+        """Replace the state by that of a Publication, and add its transitions to the recent ones.
+
+        The marshalled properties of a tunnel are kept if the tunnel hasn't changed.
+        """
         old = self.tunnels
         self.tunnels = {_path(t.name): t for t in news.tunnels}
         self._paths = {tunnel.name: path for path, tunnel in self.tunnels.items()}
@@ -222,7 +248,11 @@ class ObjectTree:
         new_manager: dict[str, Any],
         transitions: Sequence[tuple[int, Transition]],
     ) -> Iterator[Announcement]:
-        """Yield the signals for the difference of two states, in the order that apply() states."""
+        """Yield the signals for the changes from an old state to a new one, and for transitions.
+
+        ``old`` and ``new`` are the tunnels by object path, the others the properties of the
+        manager. The docstring of apply() says in which order signals come.
+        """
         for path, tunnel in new.items():
             if path not in old:
                 body = _interfaces(path, _entries(_values(tunnel)))
@@ -240,9 +270,11 @@ class ObjectTree:
 
 
 def _happened(serial: int, transition: Transition) -> Iterator[Announcement]:
-    """Yield the signals of a transition: one for its kind, if it has one, and TunnelStateChanged.
+    """Yield the signals about a transition: those for its kind, then TunnelStateChanged.
 
-    TunnelUp, TunnelDown and TunnelStuck come by its ``goes_up``, ``goes_down``, ``gets_stuck``.
+    TunnelUp, TunnelDown and TunnelStuck are for a transition whose ``goes_up``, ``goes_down`` and
+    ``gets_stuck`` are true. There may be none of them, or two: a transition from UP to STUCK has
+    TunnelDown and TunnelStuck.
     """
     tunnel = transition.tunnel
     path, name, reason = _path(tunnel.name), tunnel.name, str(transition.reason)
@@ -265,7 +297,11 @@ def _happened(serial: int, transition: Transition) -> Iterator[Announcement]:
 def _changed(
     path: str, interface: str, old: dict[str, Any], new: dict[str, Any]
 ) -> Iterator[Announcement]:
-    """Yield PropertiesChanged with those changed properties that emit it; nothing without one."""
+    """Yield one PropertiesChanged for an object, with the properties that have changed.
+
+    Properties whose changes aren't announced (EmitsChangedSignal) are left out. Yield nothing if no
+    other has changed. ``old``, ``new``: the values before and now, by name.
+    """
     types = _ANNOUNCED[interface]
     changed = {n: v for n, v in new.items() if n in types and v != old[n]}
     if changed:
@@ -275,12 +311,15 @@ def _changed(
 
 
 def _interfaces(path: str, properties: bytes) -> bytes:
-    """Return a tunnel's object marshalled as an entry of a{oa{sa{sv}}}, with its one interface."""
+    """Return a tunnel's object as a marshalled entry of an a{oa{sa{sv}}}.
+
+    ``properties``: the tunnel's marshalled properties. TUNNEL is the only interface in the entry.
+    """
     return array(marshal("o", path), array(marshal("s", TUNNEL), properties))
 
 
 def _values(tunnel: Tunnel) -> dict[str, Any]:
-    """Return the values of a tunnel's D-Bus properties, by name."""
+    """Return the D-Bus properties of a tunnel as plain Python values, by name."""
     return {
         "Name": tunnel.name,
         "State": str(tunnel.state),
@@ -304,7 +343,7 @@ def _variants(interface: str, values: dict[str, Any]) -> Properties:
 
 
 def _entries(values: dict[str, Any]) -> bytes:
-    """Return a tunnel's properties marshalled as entries of an a{sv}."""
+    """Return a tunnel's properties (_values()) as marshalled entries of an a{sv}."""
     return joined([_entry(_TYPES[name], name, value) for name, value in values.items()])
 
 
@@ -313,7 +352,7 @@ def _entry(signature: str, name: str, value: object) -> bytes:
 
 
 _shared: Final = lru_cache(maxsize=1 << 10)(entry)
-"""entry(), cached: for values that many tunnels have in common."""
+"""marshal.entry() with a cache, for properties whose values many tunnels have in common."""
 
 _OWN: Final = frozenset({"Name", "Since", "SinceMonotonic", "SinceBoottime"})
 _TYPES: Final = {n: p.signature for n, p in interfaces()[TUNNEL].properties.items()}

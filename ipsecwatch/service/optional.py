@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run parts that the service can do without: after an error one is opened again later.
+"""Run parts that the service can do without: after an error, such a part is opened again later.
 
 An error in a task that the service needs (poller, publisher, bus keeper) ends the process instead,
 and systemd starts it again: see daemon.py.
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSES: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
-"""Seconds until a part that failed is opened again; the last pause is repeated."""
+"""Seconds until a part is opened again after its first error, second error, and so on. The last
+pause is repeated."""
 STEADY: Final = 600.0
-"""Seconds without an error after which the pauses of a part begin with the first one again."""
+"""Seconds. After so long without an error of a part, its pauses begin with the first one again."""
 
 
 class OptionalPart:
-    """Opens a part, and opens it again after it failed.
+    """Opens a part of the service, such as a waker, and opens it again some time after an error.
 
-    ``open_`` opens the part. It fails by raising; what it returns is ignored, so that a part that
-    isn't possible on this machine isn't tried again. ``name`` is for our own log.
+    ``open_`` opens the part. It has failed only if it raises. What it returns is ignored: if it
+    returns that the part isn't possible on this machine, it isn't called again. ``name`` is for our
+    own log.
     """
 
     def __init__(self, name: str, open_: Callable[[], object]) -> None:
@@ -40,7 +42,7 @@ class OptionalPart:
         self._said = ""
 
     def start(self) -> None:
-        """Open the part. If that fails, log the error and try again later; raise nothing."""
+        """Open the part. If ``open_`` raises, log the error and try again later; raise nothing."""
         self._timer = None
         try:
             self._open()
@@ -48,7 +50,10 @@ class OptionalPart:
             self.failed(e)
 
     def failed(self, error: Exception) -> None:
-        """Log an error of the part, which has closed itself, and schedule to open it again."""
+        """Log an error because of which the part has closed itself, and open the part again later.
+
+        Return at once. "Later" is after the next pause (PAUSES).
+        """
         loop = asyncio.get_running_loop()
         if loop.time() - self._failed_at > STEADY:
             self._backoff.reset()
@@ -63,7 +68,7 @@ class OptionalPart:
             self._timer = loop.call_later(pause, self.start)
 
     def stop(self) -> None:
-        """Cancel the scheduled opening, so that the part isn't opened again."""
+        """Don't open the part again, if that was going to happen. The part itself isn't closed."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Ask polkit whether a caller on the bus may do what only some may.
+"""Ask polkit whether a caller on the bus may do something that not every user may.
 
-The subject is the caller's bus connection, whose owner the bus knows for certain: a process id may
-have been reused by the time polkit checks it (CVE-2013-4288 and similar). Every error counts as a
-no, except that too many checks wait already: the caller may try again then.
+polkit is asked about the caller's bus connection, whose user the bus knows for certain: a process
+id may have been reused by the time polkit checks it (CVE-2013-4288 and similar). Every error counts
+as a no, except if too many checks wait already: then the caller can try again.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_DETAILS: Final = "org.ipsecwatch1.read-details"
-"""The action that org.ipsecwatch1.policy describes."""
+"""polkit's name for reading the details of tunnels; org.ipsecwatch1.policy says who may do it."""
 
 LIMIT: Final = 10.0
-"""Seconds that polkit may take if no person is asked; it may have to be started first."""
+"""Seconds that polkit may take to answer if no person is asked. It may have to be started first."""
 INTERACTIVE_LIMIT: Final = 120.0
-"""Seconds that a person may take to enter the password."""
+"""Seconds that polkit may take to answer if a person may be asked for a password."""
 
 MAX_CHECKS: Final = 64
 """Checks that may wait for polkit's answer at a time. The bus limits the answers that we wait for
 (dbus-daemon: 128), and past that it refuses all our calls."""
 MAX_CHECKS_USER: Final = 8
-"""The same for all callers of one user, so that one user can't block the checks of others."""
+"""Checks of one user's callers that may wait for polkit's answer at a time, so that one user can't
+block the checks of others."""
 
 _NAME: Final = "org.freedesktop.PolicyKit1"
 _PATH: Final = "/org/freedesktop/PolicyKit1/Authority"
@@ -51,10 +52,10 @@ _numbers: Final = count(1)
 
 
 class TooManyChecksError(Exception):
-    """Polkit wasn't asked, because too many checks wait for its answer already.
+    """polkit wasn't asked, because too many checks wait for its answer already.
 
-    They are too many of one user or in all (PendingChecks), or for the bus's own limit on the
-    answers that we wait for (check()).
+    Either PendingChecks allows no more of one user or in all, or the bus allows us no more calls
+    that wait for answers (check()).
     """
 
 
@@ -82,24 +83,23 @@ class PendingChecks:
 
 
 class Verdict(StrEnum):
-    """polkit's answer to a check: whether the caller may do it."""
+    """polkit's answer to a check: whether the caller may do what was asked about."""
 
     YES = "yes"
     NO = "no"
     ASK = "ask"
-    """A password is needed, and the caller didn't allow that a person is asked for it."""
+    """Only with a password, and the caller didn't allow that a person is asked for one."""
 
 
 async def check(
     connection: BusConnection, sender: str, action: str, *, interactive: bool
 ) -> Verdict:
-    """Ask polkit whether ``sender`` may do ``action``, and return its answer.
+    """Ask polkit whether the connection ``sender`` may do ``action``, and return polkit's answer.
 
-    If this call is cancelled, or takes too long, polkit's check is cancelled, too.
-
-    ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT seconds for it.
-    Raise TooManyChecksError if the bus refuses the call because we wait for too many answers. Any
-    other error counts as NO.
+    ``interactive``: polkit may ask a person for a password. Without an answer after LIMIT seconds
+    (``interactive``: INTERACTIVE_LIMIT), the result is NO, and polkit's check is cancelled; it is
+    cancelled, too, if this call is. Raise TooManyChecksError if the bus refuses the call because we
+    wait for too many answers. Any other error counts as NO.
     """
     within = INTERACTIVE_LIMIT if interactive else LIMIT
     cancellation = f"ipsecwatch-{next(_numbers)}"
@@ -131,9 +131,10 @@ async def check(
 
 
 def _verdict(signature: str, body: list[Any], *, interactive: bool) -> Verdict:
-    """Return the verdict in polkit's reply; NO for a reply of an unknown form.
+    """Return the verdict that polkit's reply means. A reply of an unknown form means NO.
 
-    ASK only if not ``interactive``: else the person has been asked, and polkit still says no.
+    If polkit says that a password is needed, it is ASK; but NO if ``interactive``, since then a
+    person has been asked for it already.
     """
     if signature != "(bba{ss})":
         return Verdict.NO

@@ -113,7 +113,7 @@ class PollEntries:
 
 
 async def _let_others(n: int) -> None:
-    """Let other tasks of the event loop run, if ``n`` is a multiple of BATCH."""
+    """Yield to other tasks of the event loop if ``n`` is a multiple of BATCH."""
     if n % BATCH == 0:
         await asyncio.sleep(0)
 

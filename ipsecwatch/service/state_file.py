@@ -4,8 +4,8 @@
 The next poll brings the true state in any case. But after an upgrade nobody should be notified
 again of a tunnel that was up before, and changes during the restart should not be lost.
 
-The service runs without the file if it can't be used: opening it never blocks and follows no link,
-and each value is checked (here and in tracking/records.py).
+If the file can't be used, the service runs without it. Opening the file never blocks and follows no
+link, and each value in it is checked (here and in tracking/records.py).
 """
 
 from __future__ import annotations
@@ -26,55 +26,64 @@ logger = logging.getLogger(__name__)
 
 NAME: Final = "state.json"
 BEHIND: Final = "state.behind"
-"""An empty file that exists while the journal has entries of changes later than the state file."""
+"""Name of an empty file, which exists while the journal may have entries about changes that aren't
+in the state file yet."""
 FRESH: Final = 60.0
-"""Seconds after its modification time for which the file is used; touch() renews that time."""
+"""Seconds. The file is used only if its modification time, which touch() renews, is less than so
+long ago."""
 OLDEST: Final = 600.0
-"""Seconds that may lie between the time in the file and its modification time, which touch()
-renews. If there are more, the clock was set or the file is damaged, and it isn't used."""
+"""Seconds that may lie between the time in the file (Saved.at) and its modification time, which
+touch() renews. If it is more, the clock was set or the file is damaged, and the file isn't used."""
 CLOCK_SLACK: Final = 1.0
-"""Seconds by which a file's time may seem to be in the future; the kernel's clock for files is
-coarse."""
+"""Seconds by which the file's modification time may seem to be in the future, or before the time in
+the file: the kernel's clock for files is coarse."""
 MAX_RUN_ID: Final = 64
 MAX_SIZE: Final = 16 << 20
-"""Bytes; ten thousand tunnels take 6 MB. JSON of this size, once parsed, fits the MemoryMax=."""
+"""Bytes that the file may have. Ten thousand tunnels take 6 MB. JSON of this size, once parsed,
+fits into the unit's MemoryMax=."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """The content of the state file."""
+    """The content of the state file. ``data`` is what Tracker.save() returned."""
 
     data: object
     at: float
-    """When pluto was asked for it (wall clock): what was logged later isn't in it."""
+    """When pluto was asked for the state in ``data``: wall clock, in seconds since the epoch. What
+    pluto logged later isn't in it."""
     run_id: str = ""
-    """The run id of the service that wrote it; "": not known."""
+    """The run id of the service's run that wrote the file; "": not known."""
     behind: bool = False
-    """That service wrote journal entries about later changes, which aren't in the file."""
+    """Whether that run may have written journal entries about later changes, which aren't in the
+    file."""
 
 
 class StateFile:
-    """The state file in ``folder``; None: there is no folder, and nothing is kept."""
+    """The state file in ``folder``; None: there is no folder, so nothing is read or written."""
 
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / NAME
         self._holds = False
-        """The last write() succeeded."""
+        """Whether the last write() of this process succeeded; False before the first one."""
         self._behind = False
-        """The file BEHIND was made since the last write()."""
+        """Whether mark_behind() was called since the last write() that succeeded, so that the file
+        BEHIND needn't be made again."""
         self._trouble = ""
-        """Why the last write() failed; "": it didn't."""
+        """Why the last write() failed; "": it didn't fail."""
 
     @classmethod
     def of_unit(cls) -> StateFile:
-        """Return the state file in the unit's RuntimeDirectory=, or one that keeps nothing."""
+        """Return the state file in the unit's RuntimeDirectory=.
+
+        If the unit has none (RUNTIME_DIRECTORY isn't set), return one that keeps nothing.
+        """
         folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         return cls(Path(folder) if folder.startswith("/") else None)
 
     def read(self) -> Saved | None:
-        """Return the file's content; None: there is no file, or it isn't fresh, or it is bad.
+        """Return the file's content. None: there is no file, it isn't fresh (FRESH), or it is bad.
 
-        A bad file is renamed.
+        A bad file is renamed, and the reason is logged.
         """
         if self._path is None:
             return None
@@ -91,7 +100,7 @@ class StateFile:
         return None
 
     def put_aside(self, why: str) -> None:
-        """Rename a bad file so that it isn't read again, and log why."""
+        """Rename the file to ``state.bad``, so that it isn't read again, and log why."""
         if self._path is not None:
             logger.warning("%s is no good (%s): beginning afresh", self._path, why)
             try:
@@ -100,7 +109,10 @@ class StateFile:
                 logger.warning("%s stays where it is: %s", self._path, e.strerror)
 
     def mark_behind(self) -> None:
-        """Create the file BEHIND. Called before journal entries about changes are written."""
+        """Create the file BEHIND. Called before journal entries about changes are written.
+
+        write() removes it again. Errors are ignored.
+        """
         if self._path is not None and not self._behind:
             self._behind = True
             with suppress(OSError):
@@ -110,9 +122,9 @@ class StateFile:
     def write(self, data: object, at: float, run_id: str = "") -> None:
         """Replace the file's content, whole or not at all, and delete BEHIND.
 
-        ``at`` is when pluto was asked (wall clock). ``data`` must include all changes about which
-        journal entries were written. A failure is logged, unless it is the same as that of the last
-        call; the next call tries again.
+        ``data`` must include all changes about which journal entries were written. ``at`` is when
+        pluto was asked for it (wall clock). Raise nothing: a failure is logged, unless the last
+        call failed in the same way.
         """
         if self._path is None:
             return
@@ -138,7 +150,7 @@ class StateFile:
     def touch(self) -> None:
         """Set the file's modification time to now, because its content is still true.
 
-        Do nothing if the last write() failed, or this service has written nothing yet.
+        Do nothing if the last write() failed, or if this process has written nothing yet.
         """
         if self._path is not None and self._holds:
             try:
@@ -148,7 +160,11 @@ class StateFile:
 
 
 def _read(path: Path) -> Saved | None:
-    """Return a file's content, or None if the file isn't fresh. Raise OSError or ValueError."""
+    """Return the content of the state file at ``path``; None: it isn't fresh (FRESH).
+
+    Raise OSError if it can't be read, and ValueError or RecursionError if it isn't a regular file
+    of our own user, is too large, or has other content than write() makes.
+    """
     # Opening a pipe would wait for a writer, and a link may lead to anything that root can read.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags)
@@ -172,7 +188,7 @@ def _read(path: Path) -> Saved | None:
 
 
 def _content(descriptor: int) -> bytes:
-    """Return all bytes of a file. Raise ValueError for more than MAX_SIZE."""
+    """Return all bytes of an open file. Raise ValueError if there are more than MAX_SIZE."""
     content = bytearray()
     while piece := os.read(descriptor, 1 << 20):
         content += piece
@@ -194,7 +210,10 @@ _FILE: Final = fields({"at": number(), "data": _anything}, {"run_id": optional(t
 
 
 def _write(path: Path, content: object) -> None:
-    """Write JSON to a new file, never through a link of that name. Raise OSError or ValueError."""
+    """Write ``content`` as JSON to a new file; a file or link that has this path is removed before.
+
+    Raise OSError if that fails, ValueError for NaN and for more than MAX_SIZE bytes.
+    """
     with suppress(FileNotFoundError):
         path.unlink()  # a service that was killed while it wrote has left it
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

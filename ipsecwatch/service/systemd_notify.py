@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sends systemd messages about the service: its state, a status line, and the watchdog's."""
+"""Send systemd messages about the service: its state, a status line, and that it still works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 def notify(message: str) -> None:
-    """Send a message to systemd (sd_notify(3)). Log it if that fails, and raise nothing."""
+    """Send a message such as ``READY=1`` to systemd (sd_notify(3)).
+
+    Raise nothing: an error is only logged, for debugging.
+    """
     try:
         binding.notify(message)
     except (OSError, NoLibraryError) as e:
@@ -31,10 +34,10 @@ def notify(message: str) -> None:
 
 
 def status_line(news: Publication) -> str:
-    """Return the line that `systemctl status` shows.
+    """Return the line about the service that `systemctl status` shows.
 
-    It has pluto's version and the number of tunnels in each state, or pluto's state if that isn't
-    RUNNING.
+    ``libreswan 5.2: 3 up, 1 down``: pluto's version, and the number of tunnels in each state. If
+    pluto isn't RUNNING, it is ``pluto is stopped``.
     """
     if news.pluto is not PlutoState.RUNNING:
         return f"pluto is {news.pluto}"
@@ -44,10 +47,10 @@ def status_line(news: Publication) -> str:
 
 
 async def watchdog(is_alive: Callable[[], bool]) -> None:
-    """Send systemd a watchdog message each third of the unit's limit (WatchdogSec=).
+    """Send systemd the message that the service still works, as its watchdog expects. Never return.
 
-    ``is_alive`` is called each time; if it returns False, no message is sent then. Never return.
-    Without a watchdog for this process, only wait.
+    That is three times in the unit's time limit (WatchdogSec=), but each time only if ``is_alive``
+    returns True. Without a watchdog for this process, send nothing.
     """
     limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
     if not limit or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
