@@ -106,7 +106,11 @@ class Costs:
         self._waits: deque[float] = deque(maxlen=SAMPLES)
 
     def of(self, answer: Answer) -> float:
-        """Record an answer. Return an estimate of the seconds that it cost pluto."""
+        """Record an answer. Return an estimate of the seconds that it cost pluto.
+
+        Until there are SAMPLES answers, the time before the first byte counts as MOST_WAIT seconds
+        at most; for the very first answer it doesn't count.
+        """
         size = max(1, len(answer.text))
         self._rates.append((answer.took - answer.waited) / size)
         self._waits.append(answer.waited)
@@ -304,7 +308,7 @@ def _in_brief(outcome: Answer | AskError) -> str:
 
 
 def _release(waiters: list[asyncio.Future[None]], error: Exception | None = None) -> None:
-    """Set the result (None) of all futures that aren't done, or their ``error`` if there is one."""
+    """Finish all futures that aren't done: with the result None, or with ``error`` if given."""
     for waiter in waiters:
         if waiter.done():
             continue

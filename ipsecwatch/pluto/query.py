@@ -135,10 +135,9 @@ class AskError(Exception):
         self.via = via
 
     def hint_for(self, unit: str) -> str:
-        """Return ``hint``, with the systemd unit that runs pluto in the commands of its advice.
+        """Return ``hint``. If it advises to start or check pluto's unit, it names ``unit``.
 
-        ``unit`` is this unit; "": it isn't known. A hint without such a command is returned as it
-        is.
+        ``unit`` is the systemd unit that runs pluto; "": it isn't known, and the advice names none.
         """
         about = _ABOUT_PLUTO.get(self.hint)
         return self.hint if about is None else advice_about_pluto(about, unit)
@@ -270,9 +269,10 @@ class PlutoClient:
         return self._judge(asked)
 
     async def _connect(self, deadline: float) -> _Asked:
-        """Connect to the socket and send the question. While pluto's queue is full, try again.
+        """Connect to the socket, send the question, and return it as an _Asked.
 
-        Raise AskError if that fails, or if the queue is still full at ``deadline`` (loop's clock).
+        While pluto's queue is full, try again. Raise AskError if connecting fails, or if the queue
+        is still full at ``deadline`` (loop's clock).
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -292,7 +292,7 @@ class PlutoClient:
             await asyncio.sleep(QUEUE)
 
     def _try_connect(self) -> _Asked:
-        """Connect to the socket and send the question, without waiting.
+        """Connect to the socket and send the question, without waiting. Return it as an _Asked.
 
         The socket may be of type SOCK_STREAM or SOCK_SEQPACKET. The type that worked last is tried
         first. Raise BlockingIOError if pluto's queue is full, AskError if the listener isn't

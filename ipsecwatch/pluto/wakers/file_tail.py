@@ -149,8 +149,8 @@ def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
 def _check(path: Path, found: os.stat_result) -> None:
     """Raise UntrustedError unless an open file is a regular one that only root may change.
 
-    The file and its folder have to belong to root. Its group and others may not write to the file.
-    Others may not write to the folder; its group may (as in Ubuntu's /var/log).
+    The file and its folder have to belong to root. The file's group and others may not write to the
+    file. Others may not write to the folder, but its group may (as in Ubuntu's /var/log).
     """
     if not stat.S_ISREG(found.st_mode):
         raise UntrustedError(f"{path} is not a file")

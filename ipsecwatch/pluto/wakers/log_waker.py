@@ -130,11 +130,11 @@ class LogWaker(Waker):
             self._more = None
 
     def _pass_on(self, line: LogLine) -> None:
-        """Pass a line to ``hear``. Record for ``wake`` whether pluto should be polled for it."""
+        """Pass a line to ``hear``. If that returns True, record that ``wake`` has to be called."""
         if self._note(line):
             self._news, self._worth = True, line.at
 
     def _note(self, line: LogLine) -> bool:
-        """Count a line and pass it to ``hear``. Return whether pluto should be polled for it."""
+        """Count a line and pass it to ``hear``. Return whether pluto should be polled then."""
         self.count, self._last = self.count + 1, max(self._last, line.at)
         return self._hear(line)

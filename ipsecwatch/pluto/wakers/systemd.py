@@ -111,7 +111,7 @@ class SystemdWatch(Waker):
         """Ask systemd in which unit pluto's processes are. Record it if it is pluto's own, else "".
 
         It is pluto's own if the settings name it, or if it is a service whose main process is
-        pluto. Record nothing if systemd doesn't know any of the processes.
+        pluto. Also set ``runs_pluto``. Record nothing if systemd doesn't know any of the processes.
         """
         for pid in sorted(pids):
             try:
@@ -152,7 +152,7 @@ class SystemdWatch(Waker):
                 task.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until the tasks have ended, after close()."""
+        """Wait until all tasks have ended and the connection is closed. Call close() before."""
         tasks = [task for task in (self._task, self._looking) if task is not None]
         if tasks:
             await asyncio.wait(tasks)
