@@ -33,7 +33,7 @@ are long, and usually a quarter of that."""
 class _Attempts:
     """The evidence that is kept of one connection, and the number of its attempts.
 
-    A template's contains that of its instances.
+    For a template, both include those of its instances.
     """
 
     evidence: deque[Evidence] = field(default_factory=lambda: deque(maxlen=MAX_EVIDENCE))

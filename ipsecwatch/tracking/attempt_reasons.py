@@ -180,7 +180,7 @@ class AttemptReasons:
                     _show_refusal(record, (e.reason, e.line))
 
     def _is_tried_here(self, t: Tunnel) -> bool:
-        """Return whether this machine is trying to bring a tunnel up, or is to keep it up.
+        """Return whether this machine is trying to bring a tunnel up, or pluto is to keep it up.
 
         It is so as well if a connection of the tunnel waits for an IKE SA.
         """

@@ -25,10 +25,11 @@ def note_taken_down(
     """Record in ``record.by_hand`` which connections of a tunnel were taken down by hand.
 
     These had `UP` in their policy in the last report, and haven't in the present one (``now``).
-    Those that may have lost it by one of the two exceptions above are left out. A connection stays
-    recorded until it has `UP` again, since its SAs may take half a minute to end. ``before_5``:
-    pluto's release is older than 5.0. ``same_pluto``: a restart of pluto since the last report
-    would be known. If it wouldn't, nothing is added: a new pluto may have another policy.
+    Those from which pluto itself may have removed it are left out; see _may_lose_up(). A connection
+    stays recorded until it has `UP` again, since its SAs may take half a minute to end.
+    ``before_5``: pluto's release is older than 5.0. ``same_pluto``: a restart of pluto since the
+    last report would be known. If it wouldn't, nothing is added: a new pluto may have another
+    policy.
     """
     wanted = frozenset([c.full_name for c in now if c.wanted_up])
     taken = [c for c in now if c.full_name in record.wanted - wanted]
@@ -42,7 +43,7 @@ def note_taken_down(
 def _may_lose_up(c: Connection, *, before_5: bool) -> bool:
     """Return whether pluto itself may have removed `UP` from a connection's policy.
 
-    It may by the two exceptions above: the connection isn't oriented, or it allows IKEv1 and pluto
-    is older than 5.0 (``before_5``).
+    It may if the connection isn't oriented, or if it isn't known to be IKEv2's only and pluto's
+    release is older than 5.0 (``before_5``).
     """
     return c.oriented is False or (before_5 and c.ike_version is not IkeVersion.V2)

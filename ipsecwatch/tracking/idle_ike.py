@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
-    """Update ``run.ikes``, ``run.idle`` and ``run.busy`` by a report and by what pluto logged.
+    """Update what ``run`` has about IKE SAs, by a report and by what pluto logged.
 
-    Then forget what the log told about IKE SAs that the report doesn't list, except those that were
-    logged since the last report.
+    That is ``run.ikes`` (the established ones), ``run.idle`` (those that are idle), and
+    ``run.busy`` (the connections with a Child SA). Then forget what the log told about IKE SAs that
+    the report doesn't list, except those that were logged since the last report.
     """
     ikes = {s.serial: s.key for s in report.states if is_ike(s)}
     idle = {serial for serial in ikes if _was_idle(serial, run, log)}

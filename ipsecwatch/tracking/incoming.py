@@ -82,7 +82,10 @@ class Incoming:
             self._first.popitem(last=False)
 
     def note_child(self, name: str) -> None:
-        """Record that a connection got a Child SA or begins one. A later one isn't the first."""
+        """Record that a connection got a Child SA, or begins one.
+
+        A later one is no longer taken for the first Child SA under our IKE SA.
+        """
         self._first.pop(name, None)
 
     def is_ours(self, serial: int) -> bool:

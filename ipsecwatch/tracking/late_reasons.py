@@ -63,7 +63,7 @@ class LateReasons:
         return replace(change, tunnel=tunnel, reason=reason, detail=detail)
 
     def apply(self, tunnels: Mapping[str, TunnelRecord], now: float) -> None:
-        """Set the reasons of tunnels with a kept loss that were logged since, without a transition.
+        """Set the reason of a tunnel with a kept loss if it was logged since, without a transition.
 
         A tunnel gets the new reason only if its present one is OTHER. A loss whose reason was
         logged, or which is older than LOG_LATE, is no longer kept. ``now`` is on the monotonic

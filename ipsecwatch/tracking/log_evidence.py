@@ -252,11 +252,12 @@ class LogEvidence:
     # --- what reports show ----------------------------------------------------------------
 
     def compare(self, report: Report, at: float) -> None:
-        """Keep a report that was read ``at`` (wall clock), and forget findings not needed any more.
+        """Keep a report, note which of its SAs we began, and forget findings not needed any more.
 
-        A finding is needed if it is about an SA that this report or the last one lists, or about
-        the connection of such an SA: the reason for its end may be asked for. It is needed as well
-        if it was logged after the last report, or less than SPENT_AFTER seconds before that.
+        Findings are needed if they are about an SA that this report or the last one lists, or about
+        the connection of such an SA: the reason for its end may be asked for. The findings about
+        any other thing are needed if the newest of them was logged after the last report, or less
+        than SPENT_AFTER seconds before that. ``at`` is when this report was read (wall clock).
         """
         before, last_at = self._report, self._last_at
         self._report, self._hosts, self._last_at = report, None, at
@@ -302,10 +303,10 @@ class LogEvidence:
     def loss(self, held: HeldSas) -> tuple[Reason, str | None]:
         """Return why SAs ended, and the log line; (OTHER, None) if nothing was logged about that.
 
-        If pluto was restarted or stopped, the reason is PLUTO_RESTARTED or PLUTO_STOPPED, without a
-        line. Else the first line about the end decides: after it, the same lines follow for a dead
-        peer as for a deletion by hand. Of the lines with the same reason as the first, the one with
-        the highest weight is returned.
+        If pluto was restarted or stopped after the SAs were last seen, the reason is
+        PLUTO_RESTARTED or PLUTO_STOPPED, without a line. Else the first line about the end decides:
+        after it, the same lines follow for a dead peer as for a deletion by hand. Of the lines with
+        the same reason as the first, the one with the highest weight is returned.
         """
         if self._started_at > held.seen:
             return Reason.PLUTO_RESTARTED, None
@@ -320,9 +321,9 @@ class LogEvidence:
     def has_heard(self, names: Collection[str], after: int, now: float) -> bool:
         """Return whether the log has a line about any of these connections after line ``after``.
 
-        False as well while the log may lack lines, because journald reported that it dropped some
-        (``now``: wall clock). If it is False, nothing follows from the fact that no failure was
-        logged.
+        Lines before journald's last report of dropped lines don't count. For CUT_FOR seconds after
+        that report, the result is False (``now``: wall clock). If it is False, nothing follows from
+        the fact that no failure was logged.
         """
         cut_at, order = self._cut
         is_cut = 0 <= now - cut_at < CUT_FOR

@@ -105,7 +105,7 @@ class _Evidence:
 
     @classmethod
     def of(cls, report: Report, idle: Collection[int]) -> _Evidence:
-        """Return what a report contains besides its connection list; ``idle`` as in the field."""
+        """Return the evidence in a report. ``idle`` is for the field of this name."""
         states: dict[ConnectionKey, list[SaState]] = {}
         for s in report.states:
             states.setdefault(s.key, []).append(s)

@@ -68,7 +68,7 @@ class PlutoRun:
         return any(s.serial in self.serials for s in report.states)
 
     def note_list(self, report: Report, now: float) -> None:
-        """Record that pluto answers, and how many connections its report lists.
+        """Record that pluto answers, so that it isn't ``gone``, and how many connections it lists.
 
         Call this before tunnels are compared.
         """

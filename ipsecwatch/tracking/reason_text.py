@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 def reason_text(reason: Reason, tunnel: Tunnel, unit: str = IPSEC) -> ReasonText:
     """Return the sentence and the advice for a tunnel's reason, with what is known of the cause.
 
-    If the peer's DNS name doesn't resolve, the sentence has that name. If the tunnel's log line
-    shows a failure on this machine, the text is about that failure. Else it is the general text for
-    the reason. ``unit`` is the systemd unit that runs pluto, for the advice; "": none.
+    For UNREACHABLE, if the peer's DNS name doesn't resolve, the sentence has that name. If the
+    tunnel's log line shows a failure on this machine, the text is about that failure. Else it is
+    the general text for the reason. ``unit`` is the systemd unit that runs pluto, for the advice;
+    "": none is known.
     """
     if reason is Reason.UNREACHABLE and tunnel.unresolved is not None:
         return ReasonText(

@@ -89,8 +89,8 @@ class SaWatch:
         """Return by connection since when no counter of its Child SAs has changed.
 
         For a report with the same serials as the last one. Connections whose lines differ get
-        ``now``. Return None if one of these is new, since a serial belongs to another connection by
-        now. Then only _compare() finds the times.
+        ``now``. Return None if one of these had no Child SA in the last report: then a serial
+        belongs to another connection by now, and only _compare() finds the times.
         """
         pairs = zip(states, lines, self._lines, strict=True)
         moved = [s for s, line, before in pairs if line != before and s.kind is SaKind.CHILD]

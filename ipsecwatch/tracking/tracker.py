@@ -111,9 +111,9 @@ class Tracker:
     def due(self) -> float | None:
         """When a state will change if nothing new happens, on the monotonic clock.
 
-        At that time a CONNECTING tunnel becomes STUCK, a missing tunnel is removed, or all tunnels
-        of a stopped pluto are DOWN. Only a poll makes the change, so poll then. None: time alone
-        changes nothing.
+        At that time a tunnel has been tried for ``stuck_after`` seconds (STUCK), a missing tunnel
+        is removed, or all tunnels of a stopped pluto are DOWN. Only a poll makes the change, so
+        poll then. None: time alone changes nothing.
         """
         if self._stopped_since is not None:
             return None if self.gone else self._stopped_since + self.stopped_after
@@ -134,8 +134,8 @@ class Tracker:
     def restore(self, saved: object) -> None:
         """Restore what another tracker's save() returned. Call this before the first poll.
 
-        That poll then returns only what has changed since. Raise ValueError if save() can't have
-        made it.
+        That poll then has transitions only for what has changed since. Raise ValueError if save()
+        can't have made it.
         """
         kept = records.load(saved)
         if isinstance(saved, dict) and "log" in saved:
@@ -167,9 +167,9 @@ class Tracker:
         return changes
 
     def explain(self, changes: Iterable[Transition]) -> list[Transition]:
-        """Return the transitions of the last observe(), with reasons that were logged since.
+        """Return the transitions of the last observe() with the reasons that were logged since.
 
-        Only a loss that had no reason gets one. Others are returned as they are.
+        Only a loss that had no reason gets one. Other transitions are returned as they are.
         """
         return [self._losses.late.with_reason(c) for c in changes]
 
