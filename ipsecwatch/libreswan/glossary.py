@@ -63,7 +63,7 @@ TIMERS: Final = {
 }
 """The meaning of each timer, by its name since 4.5; timer() accepts earlier names, too."""
 
-_OLD_TIMER: Final = re.compile(r"(?:EVENT_)?(?:v[12]_)?(?:S[AO]_)?(\w{1,40})", re.ASCII)
+_OLD_TIMER: Final = re.compile(r"(?:EVENT_)?(?:[Vv][12]_)?(?:S[AO]_)?(\w{1,40})", re.ASCII)
 
 POLICY: Final = {
     "UP": "It should be up: pluto tries again and again until somebody takes it down.",
