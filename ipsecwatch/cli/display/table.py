@@ -49,7 +49,7 @@ class Column(NamedTuple, Generic[T]):
     right: bool = False
     """Whether texts are aligned to the right, as numbers are."""
     both_ends: bool = False
-    """Whether texts are cut in their middle, not at their end, where names often differ."""
+    """Whether texts are cut in their middle, as is good for names that differ only at their end."""
     paint: Callable[[T, str], str] | None = None
     """Returns a cell in colour, from its row and its text, which already has the final width; None:
     the column has no colour."""

@@ -147,10 +147,10 @@ class Paint(NamedTuple):
 
 
 def width(text: str) -> int:
-    """Return how many cells of a terminal a text takes: its letters have 2, 1 or 0 cells.
+    """Return how many cells of a terminal a text takes.
 
-    Wide letters have 2 (UAX 11), and combining marks 0. The text must have no control characters or
-    colours.
+    A character takes one cell; a wide one (UAX 11) takes two, and a combining mark none. The text
+    must have no control characters or colours.
     """
     if text.isascii():
         return len(text)

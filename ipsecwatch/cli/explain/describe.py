@@ -168,7 +168,7 @@ _BY_LIST: Final = "as the connection list has it"
 def _unknown(t: Tunnel) -> str:
     """Return in words which part of the text is missing, so that the tunnel's state isn't known.
 
-    What is known nevertheless follows: how many pairs of subnets are up, or that the IKE SA is.
+    What is known nevertheless follows: how many pairs of subnets are up, or that the IKE SA is up.
     """
     told = f"not known: {', and '.join(terminal.MISSING[part] for part in t.missing)}"
     if t.children_up:

@@ -85,7 +85,7 @@ def _special(text: str) -> ReasonText | None:
 def _row(pattern: str, sentence: str, advice: str) -> tuple[re.Pattern[str], ReasonText]:
     """Return a row of _SPECIAL: a compiled pattern, and sentence and advice for lines that fit it.
 
-    ``pattern`` must match at the beginning of a line.
+    ``pattern`` is compared with the beginning of a line.
     """
     return re.compile(pattern), ReasonText(sentence, advice)
 

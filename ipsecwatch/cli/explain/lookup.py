@@ -65,8 +65,8 @@ _TABLES: Final = (
 def known_words() -> dict[str, str]:
     """Return all words that can be explained, as they are printed, each in one spelling.
 
-    The keys are these words in the form of _plain(), in which two words are compared: in lower
-    case, SA states without STATE_. Names of tunnels aren't among them.
+    The keys are these words in the form in which two words are compared: in lower case, SA states
+    shortened by _plain(). Names of tunnels aren't among them.
     """
     known = {_plain(w.text): w.text for s in STATE_TABLE for w in (*s.names, *s.stories) if w.text}
     known |= {w.lower(): w for _, words in _TABLES for w in words}

@@ -335,7 +335,7 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
 def _gaps(report: Report, tunnels: list[Tunnel]) -> list[str]:
     """Return remarks about what the text lacks: all SAs, or some of the loaded connections.
 
-    Return [] where neither shows, and for a text without tunnels.
+    Return [] where it isn't seen to lack either, and for a text without tunnels.
     """
     out = []
     totals, known = report.totals, report.knowledge

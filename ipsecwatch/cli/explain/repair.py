@@ -266,7 +266,11 @@ class _Wrap(NamedTuple):
     wrapped at the last column, as by terminals."""
 
     def gap(self, line: str, rest: str) -> str:
-        """Return what to put between a line and its continuation to join them: " " or ""."""
+        """Return what to put between a line and its continuation to join them: " " or "".
+
+        It is a blank where the break took the place of one, or where a terminal didn't copy it; it
+        is "" where a word was broken, or where one of the lines has the blank.
+        """
         if line.endswith(" ") or rest.startswith(" "):
             return ""
         if line.endswith(";"):  # libreswan always prints a blank after it

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain WORD|NAME``: explains a log line, a word of pluto's or ours, or a tunnel."""
+"""``ipsecwatch explain WORD|NAME``: explains a word, a single log line, or a tunnel by its name."""
 
 from __future__ import annotations
 

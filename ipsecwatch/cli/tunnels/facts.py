@@ -42,9 +42,9 @@ def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) ->
 def facts(row: Row, told: Details, unit: str) -> list[Fact]:
     """Return everything that is known about a tunnel, in the order in which it is shown.
 
-    Labels are always the same; a text is "" where it isn't known, or doesn't apply. ``told`` are
-    the tunnel's details; {}: they aren't known. ``unit`` is the systemd unit that runs pluto, for
-    advice; "": none is known to.
+    A fact that isn't known, or doesn't apply, is in it with the text "". ``told`` are the tunnel's
+    details; {}: they aren't known. ``unit`` is the systemd unit that runs pluto, for advice; "":
+    none is known to.
     """
     why = words_for(row.reason, unit) if row.reason is not Reason.NONE else None
     return [
@@ -141,7 +141,8 @@ def _pair(child: Mapping[str, Any], *, named: bool) -> str:
     """Return one pair of subnets as text: ``10.1.0.0/16 ↔ 10.2.0.0/16``.
 
     ``named``: the serial number of its Child SA follows (``#12``), or that it has none. Return ""
-    where neither subnet is known; where only one isn't, the host itself stands in its place.
+    where neither subnet is known; where only one isn't, ``this host`` or ``the peer`` stands in its
+    place.
     """
     ours, theirs = child.get("LocalSubnet"), child.get("PeerSubnet")
     if ours is None and theirs is None:
@@ -215,10 +216,10 @@ def _age(sa: Mapping[str, Any]) -> str:
 
 
 def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
-    """Return in words which of an SA's timers are due next, and in how long: ``rekey in 5m 10s``.
+    """Return in words what happens when each timer of an SA is due: ``rekey in 5m 10s``.
 
     Only timers in _TIMERS are returned, and of those in _ENDS only the first that the SA has.
-    ``elapsed``: how many seconds ago pluto printed the timers; it is subtracted.
+    ``elapsed``: how many seconds ago pluto printed the timers. It is subtracted from their times.
     """
     due = {_plain(name): seconds - elapsed for name, seconds in sa.get("Timers", {}).items()}
     end = next((name for name in _ENDS if name in due), None)

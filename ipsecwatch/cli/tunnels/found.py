@@ -46,7 +46,8 @@ class Found:
     """pluto's state by the service, or STOPPED where it was asked without the service, and isn't
     running; None: the tunnels are from one text, which is a file or an answer of pluto."""
     remark: str = ""
-    """What is wrong, in one line: pluto isn't running, or the text is incomplete; "": nothing."""
+    """What is wrong, in one line, such as that pluto isn't running, or that the text is incomplete;
+    "": nothing."""
     log: LogState | None = None
     """From where the service reads pluto's log, on which reasons depend; LogState.NONE where pluto
     answered without the service. None: not known, as for a file."""
