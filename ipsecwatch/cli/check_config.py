@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """``ipsecwatch check-config``: checks the settings files of the service and of the agent.
 
-The service's unit runs this before a reload, so that bad settings make ``systemctl reload`` fail.
+The service's unit runs this verb before the service reads new settings, so that ``systemctl
+reload`` fails if they have a mistake.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ EXAMPLES: Final = (
 )
 
 _LONGEST: Final = 500
-"""Characters of a path or a problem that are printed."""
+"""The number of characters of a path or an error that are printed at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result for one settings file, or for a folder of them that can't be listed."""
+    """The result for one settings file. A folder that can't be listed has a result of its own."""
 
     file: Path
     present: bool
-    """Whether the file exists; True also for the folder, and for any file with problems."""
+    """Whether the file exists. True also if ``problems`` isn't empty, whatever the problem is."""
     problems: tuple[ConfigError, ...]
 
 
@@ -83,10 +84,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(service: Path | None, agent: Path | None) -> list[Checked]:
-    """Check the service's settings file and the agent's; None: skip that one.
+    """Check the service's settings file and the agent's; None: don't check that one.
 
-    Return a result for each file, also for those in the service's folder ``F.d``; for the folder
-    itself only where it can't be listed.
+    Return one result for each of them, and one for each ``*.toml`` in the service's folder, which
+    has ``.d`` behind the file's name. If the folder can't be listed, it has a result itself.
     """
     checked = []
     if service is not None:
@@ -114,9 +115,9 @@ def _check(file: Path, kind: type[Settings | AgentSettings]) -> Checked:
 
 
 def _exit_code(checked: list[Checked]) -> int:
-    """Return EXIT_NO where a file has a mistake, else EXIT_UNKNOWN where one can't be read.
+    """Return EXIT_OK if there are no problems, and EXIT_NO if a file has a mistake.
 
-    Return EXIT_OK where there are no problems.
+    Return EXIT_UNKNOWN if files can't be read, and those that can be have no mistake.
     """
     found = [problem for c in checked for problem in c.problems]
     if all(isinstance(problem, UnreadableError) for problem in found):

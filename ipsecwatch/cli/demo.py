@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch demo``: shows the whole program at work on a private bus, with recorded tunnels.
+"""``ipsecwatch demo``: runs the real service, agent and monitor with recorded tunnels.
 
-Only pluto is played, from a recording, by a FakePluto with a control socket. Poller, parser,
-tracker, service, D-Bus and agent are the real ones. The journal entries are printed instead of
-sent. It needs neither root nor libreswan, and leaves nothing behind.
+They run in this process, on a private bus. pluto is replaced by a FakePluto, which plays a
+recording on a control socket. Journal entries are printed, and not sent. The demo needs neither
+root nor libreswan, and leaves no files behind.
 """
 
 from __future__ import annotations
@@ -83,16 +83,19 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Played:
-    """The statuses and log lines of a recording, by seconds since its first entry."""
+    """The answers to ``status`` and the log lines of a recording.
+
+    The time of each is in seconds since the recording's first entry.
+    """
 
     status: Timeline
     log: list[tuple[float, LogLine]]
     length: float
-    """Seconds from the first entry to the last status."""
+    """Seconds from the recording's first entry to its last answer to ``status``."""
 
     @classmethod
     def load(cls, path: Path) -> _Played:
-        """Return the statuses and log lines of a recording. Raise recording.RecordingError."""
+        """Read a recording from a file. Raise RecordingError if it can't be read."""
         statuses: list[tuple[float, str]] = []
         log: list[tuple[float, LogLine]] = []
         start: float | None = None
@@ -106,7 +109,7 @@ class _Played:
 
 
 async def _play(speed: float) -> int:
-    """Play the recording on a private bus, with FakePluto; return the exit code."""
+    """Start a private bus and a FakePluto, run the demo with them, and return the exit code."""
     with tempfile.TemporaryDirectory(prefix="ipsecwatch-demo-") as name:
         folder = Path(name)
         played = _Played.load(RECORDING)
@@ -118,9 +121,10 @@ async def _play(speed: float) -> int:
 
 
 async def _run_all(output: _Output, played: _Played, control: str) -> int:
-    """Run the service, the monitor and the agent until the recording ends, or the user ends it.
+    """Run service, monitor and agent until the recording ends, or SIGINT or SIGTERM comes.
 
-    Return EXIT_OK. An error in one of them ends all, and is raised.
+    ``control`` is the path of FakePluto's control socket. Return EXIT_OK. If one of the three ends
+    with an error, end the others, and raise that error.
     """
     speed = output.speed
     service = Service(
@@ -165,29 +169,29 @@ async def _run_all(output: _Output, played: _Played, control: str) -> int:
 
 @dataclass(slots=True)
 class _Entries:
-    """The stream to which the service writes its journal entries, instead of to the journal."""
+    """A stream for the service's journal entries: they are printed, and not sent to the journal."""
 
     output: _Output
 
     def write(self, text: str) -> int:
-        """Print each line as a journal entry; return the number of characters in ``text``."""
+        """Print each line of ``text`` as a journal entry. Return the length of ``text``."""
         for line in text.splitlines():
             self.output.wrote(line)
         return len(text)
 
     def flush(self) -> None:
-        """Return at once: no text is buffered."""
+        """Do nothing, as write() prints at once."""
 
 
 async def _play_log(output: _Output, played: _Played, service: Service) -> None:
-    """Pass pluto's recorded log lines to the service, each at its second of the recording."""
+    """Give pluto's recorded log lines to the service, each when its time in the recording comes."""
     for second, line in played.log:
         await asyncio.sleep((second - output.second()) / output.speed)
         service.hear(line)
 
 
 async def _monitor(output: _Output) -> None:
-    """Print the tunnels of a Snapshot, and all transitions, as they come over the bus, for ever."""
+    """Follow the service over the bus, until cancelled: print its tunnels and all transitions."""
     async with contextlib.aclosing(client.follow()) as events:
         async for event in events:
             if isinstance(event, client.Snapshot):
@@ -198,10 +202,11 @@ async def _monitor(output: _Output) -> None:
 
 @contextlib.asynccontextmanager
 async def _bus(folder: Path) -> AsyncIterator[None]:
-    """Run a private bus while the context lasts, as this process's system bus.
+    """Run a dbus-daemon while the context lasts, and use it as this process's system bus.
 
-    It is the session bus, too, where there is no other. Raise Failure where dbus-daemon ends before
-    it listens, and TimeoutError where it doesn't listen within 10 seconds.
+    It is also the session bus if the environment names none. Its files are in ``folder``. Raise
+    Failure if dbus-daemon ends before it listens, and TimeoutError if it doesn't listen within 10
+    seconds.
     """
     socket, settings = folder / "bus", folder / "bus.conf"
     settings.write_text(BUS.format(path=socket))
@@ -230,29 +235,33 @@ async def _bus(folder: Path) -> AsyncIterator[None]:
 
 @dataclass(slots=True)
 class _Output:
-    """Prints what happens, each with the minute and second of the recording; counts it, too."""
+    """Prints transitions, journal entries and notifications of the demo, and counts them.
+
+    Transitions have the minute and second of the recording in front. What belongs to them is
+    printed below.
+    """
 
     speed: float
-    """How many times as fast as it was recorded the recording is played."""
+    """How many times as fast as it was recorded everything happens."""
     paint: terminal.Paint
     began: float = field(default_factory=time.monotonic)
-    """When the recording began to be played, by time.monotonic()."""
+    """When the playing began, by time.monotonic()."""
     signals: int = 0
-    """Transitions that came over the bus."""
+    """The number of transitions that came over the bus."""
     entries: int = 0
-    """Journal entries that the service wrote."""
+    """The number of journal entries that the service wrote."""
     on_desktop: int = 0
-    """Notifications that a notification server showed."""
+    """The number of notifications that a notification server showed."""
     not_shown: int = 0
-    """Notifications that no server could show."""
+    """The number of notifications that are only printed, as no notification server showed them."""
     wide: int = field(default_factory=terminal.columns)
 
     def second(self) -> float:
-        """Return how many seconds of the recording have been played: real time times ``speed``."""
+        """Return the present time in the recording, in seconds since its first entry."""
         return (time.monotonic() - self.began) * self.speed
 
     def open(self, played: _Played) -> None:
-        """Count the recording's seconds from now on, and print what the demo will show."""
+        """Begin to count the recording's seconds, and print what the demo is about to show."""
         self.began = time.monotonic()
         length = played.length
         self._paragraph(
@@ -262,12 +271,15 @@ class _Output:
         )
 
     def first(self, seen: client.Snapshot) -> None:
-        """Print the names of the tunnels in a Snapshot."""
+        """Print the names of the tunnels that the service watches, from its Snapshot."""
         names = ", ".join(sorted(v.name for v in seen.tunnels.values())) or "nothing yet"
         self._say(self.paint.dim(f"the service watches {names}"))
 
     def changed(self, change: client.Change) -> None:
-        """Print a transition that came over the bus; for TunnelDown and TunnelStuck also why."""
+        """Print a transition that came over the bus, and its D-Bus signal.
+
+        For TunnelDown and TunnelStuck, also print the reason's sentence and advice.
+        """
         self.signals += 1
         told = f"Tunnel{change.told.capitalize()}" if change.told else "TunnelStateChanged"
         old = terminal.pad(change.old.value, 10)
@@ -289,22 +301,22 @@ class _Output:
                 self._more("", words.advice)
 
     def wrote(self, entry: str) -> None:
-        """Print a journal entry, without its priority."""
+        """Print a journal entry, without the priority (``<5>``) in front."""
         self.entries += 1
         self._more("journal", entry[3:] if entry.startswith("<") else entry)
 
     def shown(self, notification: Notification) -> None:
-        """Print a notification that the desktop shows as well."""
+        """Print a notification that a notification server shows, too."""
         self.on_desktop += 1
         self._more("desktop", plain(notification))
 
     def unshown(self, notification: Notification) -> None:
-        """Print a notification that no notification server could show."""
+        """Print a notification that no notification server shows."""
         self.not_shown += 1
         self._more("desktop", plain(notification))
 
     def close(self) -> None:
-        """Print how many transitions, entries and notifications there were."""
+        """Print the numbers of transitions, journal entries and notifications of the demo."""
         shown = f"{self.on_desktop} notifications were shown on the desktop"
         printed = f"{self.not_shown} notifications would have been shown on a desktop"
         told = " and ".join(
@@ -323,9 +335,9 @@ class _Output:
         print(f"{self.paint.dim(f'{second // 60}:{second % 60:02}')}  {text}", flush=True)
 
     def _more(self, kind: str, text: str) -> None:
-        """Print a paragraph with the label ``kind``, below what it belongs to.
+        """Print a paragraph below a transition. ``kind`` is its label, such as ``journal``.
 
-        With the label "" it continues the paragraph before it.
+        ``kind`` "": it continues the paragraph above it.
         """
         label = f"        {self.paint.dim(terminal.pad(kind, 8))} "
         for piece in terminal.wrap(text, self.wide - 17):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch parse``: prints any of libreswan's status texts as one JSON object."""
+"""``ipsecwatch parse``: prints the output of one of libreswan's status commands as JSON."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Return the object that ``parse`` prints for a report (format 1).
+    """Return a report as the object that ``parse`` prints (format 1).
 
-    Bytes that aren't UTF-8 are lone surrogates in its strings, U+DC80 to U+DCFF. It has everything
-    that libreswan printed, not only what the states of tunnels depend on: the ``details`` of each
+    The object also has what the states of tunnels don't depend on: the ``details`` of each
     connection (connection_fields.py), ``settings``, ``interfaces``, ``algorithms``, ``db_ops`` and
     the counters of ``globalstatus`` (daemon_info.py), the ``pools`` of ``addresspoolstatus``, and
-    the lines of ``briefconnectionstatus`` as ``briefs``.
+    the lines of ``briefconnectionstatus`` as ``briefs``. A byte that isn't UTF-8 is a lone
+    surrogate, U+DC80 to U+DCFF, in the strings.
     """
     totals = report.totals
     return {
@@ -102,9 +102,9 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def _tunnel(t: Tunnel) -> dict[str, Any]:
-    """Return a tunnel, with its state by this text alone, as an object for JSON.
+    """Return a tunnel as an object for JSON. Its state follows from this one text.
 
-    ``missing`` lists the parts that the text lacks, and that would show more about the state.
+    ``missing`` lists the parts that this text lacks and that its state depends on.
     """
     return {
         "name": t.name,
@@ -118,7 +118,7 @@ def _tunnel(t: Tunnel) -> dict[str, Any]:
 
 
 def _state(s: SaState) -> dict[str, Any]:
-    """Return an SA as an object for JSON, with its timers, counters and user."""
+    """Return an SA as an object for JSON. What the text doesn't say about the SA is null."""
     sa = s.sa or SaLine()
     return {
         "serial": s.serial,
@@ -168,7 +168,8 @@ _IKE_VERSION: dict[IkeVersion | None, int | str | None] = {
 def _connection(c: Connection) -> dict[str, Any]:
     """Return a connection as an object for JSON.
 
-    The ends of its first pair of subnets have keys of their own; ``topologies`` has all pairs.
+    Of a connection with several pairs of subnets, the members ``topology`` and ``local_client`` to
+    ``remote_id`` describe the first pair; ``topologies`` has all pairs.
     """
     first = asdict(c.topologies[0]) if c.topologies else {}
     return {
@@ -200,7 +201,10 @@ def _connection(c: Connection) -> dict[str, Any]:
 
 
 def _amount(max_bytes: str | None) -> int | None:
-    """Return libreswan's text ``max_bytes`` as a number of bytes; None where it isn't a number."""
+    """Return a limit that libreswan printed, such as ``2^63B``, as a number of bytes.
+
+    Return None if the limit is None, or isn't a number.
+    """
     try:
         return amount(max_bytes) if max_bytes is not None else None
     except ValueError:

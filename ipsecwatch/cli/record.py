@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch record``: records pluto's answers and log lines, for a bug report or a test."""
+"""``ipsecwatch record``: records pluto's answers and log lines, for a bug report or a test.
+
+It asks pluto itself, and doesn't need the service.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Recorder:
-    """Asks pluto again and again, and writes its answers and log lines to the recording."""
+    """Asks pluto again and again, and writes pluto's answers and log lines to a recording.
+
+    With a ``redactor``, private data are replaced in all that is written.
+    """
 
     def __init__(
         self,
@@ -107,20 +113,21 @@ class _Recorder:
         self._version: str | None = None
         self._costs = {command: Costs() for command in Command}
         self._spent = 0.0
-        """Seconds of pluto's time that the questions of this round have taken."""
+        """Seconds that pluto has spent on the questions of the present round."""
         self._reader = Reader()
         self._screen = _Screen()
         self._answered: tuple[Answer, Report] | None = None
-        """The last answer to a status request, and its report; None: none yet."""
+        """pluto's last answer to ``status``, and its report; None: there is no answer yet."""
         self._trouble = ""
-        """Why pluto's log file can't be read, as it was last printed."""
+        """Why pluto's log file can't be read, as it was last printed; "": it can be read."""
         self.answers = 0
         self.lines = 0
 
     async def run(self, duration: float | None) -> None:
-        """Record until ``duration`` seconds are over (None: no limit), or a signal comes.
+        """Record for ``duration`` seconds (None: without a limit), or until SIGINT or SIGTERM.
 
-        Raise Failure where this user may not ask pluto, or libreswan isn't installed.
+        Raise Failure, before anything is written, if this user may not ask pluto, or if libreswan
+        isn't installed. If pluto doesn't answer for another reason, that is recorded.
         """
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
@@ -144,9 +151,10 @@ class _Recorder:
             self._screen.close()
 
     async def _rounds(self, rest: float, stop: asyncio.Event, end: float) -> None:
-        """Ask pluto again and again until ``stop`` is set, or until the loop's time ``end``.
+        """Do one round after another until ``stop`` is set, or until ``end``.
 
-        ``rest`` is the first pause, in seconds.
+        ``end`` is a time of the event loop's clock. ``rest`` is the pause before the first round,
+        in seconds.
         """
         loop = asyncio.get_running_loop()
         while not stop.is_set() and loop.time() < end:
@@ -158,7 +166,7 @@ class _Recorder:
             rest = await self._round()
 
     async def _round(self) -> float:
-        """Ask pluto for status and traffic, and record both.
+        """Ask pluto for its status, and, if it can be asked, for its traffic. Record the outcomes.
 
         Return how many seconds to wait until the next round.
         """
@@ -172,18 +180,19 @@ class _Recorder:
         return max(self._interval, self._rest())
 
     def _rest(self) -> float:
-        """Return how many seconds pluto is left alone at least after a round.
+        """Return for how many seconds pluto must not be asked after this round.
 
-        They are proportional to the time that the round took from pluto, up to MAX_PEACE, as in
-        the service.
+        They are BUDGET times as many as pluto has spent on the round, but at most MAX_PEACE: the
+        same rule as in the service.
         """
         return min(BUDGET * self._spent, MAX_PEACE)
 
     async def _ask(self, command: Command, *, first: bool = False) -> dict[str, Any] | None:
-        """Ask pluto once; return the entry for the recording, of an answer or of a failure.
+        """Ask pluto one question. Return the recording's entry on its answer, or on its failure.
 
-        Return None where this question can't be asked (Trouble.UNAVAILABLE). ``first``: raise
-        Failure where this user may not ask, or libreswan isn't installed.
+        Return None if the question can't be asked (Trouble.UNAVAILABLE). ``first``: it is the first
+        question, and for some failures recording makes no sense: then raise Failure, as _refuse()
+        does.
         """
         at, mono = time.time(), time.monotonic()
         entry: dict[str, Any] = {"at": round(at, 3), "mono": round(mono, 3), "command": command}
@@ -208,9 +217,10 @@ class _Recorder:
         return entry | _answered(answer)
 
     async def _follow(self) -> None:
-        """Record the new lines of the file that pluto logs to, if it logs to one.
+        """Record the new lines of pluto's log file, if pluto logs to a file.
 
-        Where that file can't be read, print why, once until the reason changes.
+        The file's path is known from the last status, or from the settings. If the file can't be
+        read, print why, but not the same reason twice in a row.
         """
         if self._answered is not None:
             answer, report = self._answered
@@ -221,9 +231,10 @@ class _Recorder:
                 self._screen.say(f"pluto's log file: {trouble}")
 
     def _record_line(self, line: LogLine, *, from_file: bool) -> bool:
-        """Record a log line; return False, since none makes the recorder ask pluto earlier.
+        """Write a log line to the recording.
 
-        ``from_file``: it is from the file that pluto logs to, and not from the journal.
+        ``from_file``: the line is from pluto's log file, and not from the journal. Return False,
+        which means for the caller that the line doesn't make the next poll earlier.
         """
         self.lines += 1
         entry = {"at": round(line.at, 3), "journal": line.text, "identifier": line.identifier}
@@ -243,7 +254,11 @@ class _Recorder:
 
 
 def _refuse(e: AskError, settings: Settings) -> None:
-    """Raise Failure where an error means that this user may not ask, or there is no libreswan."""
+    """Raise Failure if ``e`` says that this user may not ask pluto.
+
+    Raise it also if pluto isn't running, and neither the folder of its control socket nor a whack
+    exists: libreswan isn't installed then. For other errors, do nothing.
+    """
     if e.forbidden:
         raise Failure(str(e), e.hint_for(find_unit(settings.unit)))
     never = not Path(settings.control_socket).parent.exists() and not whack.find(settings.whack)
@@ -255,9 +270,9 @@ def _refuse(e: AskError, settings: Settings) -> None:
 
 
 def _failed(e: AskError, took: float) -> dict[str, Any]:
-    """Return the fields of a recording's entry for a request that got no whole answer.
+    """Return the members of a recording's entry on a question that got no complete answer.
 
-    ``took``: how long it took, in seconds.
+    ``took``: the seconds from the question to the error.
     """
     fields = {"exit": None, "stdout": e.partial, "stderr": "", "took": took, "via": e.via}
     hangs = e.trouble is Trouble.UNREACHABLE and "within" in str(e)
@@ -265,7 +280,7 @@ def _failed(e: AskError, took: float) -> dict[str, Any]:
 
 
 def _answered(answer: Answer) -> dict[str, Any]:
-    """Return the fields of a recording's entry for an answer."""
+    """Return the members of a recording's entry on an answer; its time and command aren't here."""
     return {
         "exit": answer.exit if answer.via is Via.WHACK else None,
         "stdout": answer.text,
@@ -276,9 +291,10 @@ def _answered(answer: Answer) -> dict[str, Any]:
 
 
 class _Screen:
-    """Prints the progress of a recording on stderr.
+    """Prints on stderr how the recording goes.
 
-    It prints pluto's state whenever that changes, and on a terminal a line with the counts so far.
+    If pluto stops answering, starts or answers again, a line says so. On a terminal, the last line
+    shows the numbers of answers, log lines and tunnels so far, and is updated.
     """
 
     def __init__(self) -> None:
@@ -287,7 +303,7 @@ class _Screen:
         self._said = ""
 
     def record(self, poll: Poll) -> None:
-        """Update what is known from a poll, and print pluto's state if that has changed."""
+        """Give a poll to the tracker. If pluto's state, or why it is silent, is new, print it."""
         self._tracker.observe(poll)
         how = _how(self._tracker.pluto if poll.report else poll.pluto, poll)
         if how != self._said and (how or self._said):
@@ -295,12 +311,15 @@ class _Screen:
         self._said = how
 
     def say(self, text: str) -> None:
-        """Print one line, in place of the counts."""
+        """Print ``text`` as a line that stays; the line with the numbers is erased."""
         self.close()
         print(clean(text), file=sys.stderr, flush=True)
 
     def show(self, counts: str) -> None:
-        """Print the counts, if stderr is a terminal, in place of those printed before."""
+        """Show ``counts`` and the numbers of tunnels in the line that is updated.
+
+        Do nothing if stderr isn't a terminal.
+        """
         if self._is_terminal:
             rows = [terminal.Row.of_tunnel(t) for t in self._tracker.tunnels.values()]
             tunnels = terminal.count(rows) if rows else "no tunnels"
@@ -309,13 +328,16 @@ class _Screen:
             print(f"\r\x1b[K{line[:wide]}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Erase the line of counts."""
+        """Erase the line with the numbers, if stderr is a terminal."""
         if self._is_terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _how(pluto: PlutoState, poll: Poll) -> str:
-    """Return in words why pluto gave no answer, or that it is starting; "": it runs and answers."""
+    """Return a text for the user: pluto is starting, or why this poll has no answer.
+
+    Return "" if pluto has answered, and is running.
+    """
     if pluto is PlutoState.STARTING:
         return "pluto is starting, and this is recorded."
     return f"{poll.why}, and this is recorded." if poll.report is None else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch redact``: writes a recording, or a text, without what is private in it."""
+"""``ipsecwatch redact``: copies a recording or a text, and replaces private data in the copy."""
 
 from __future__ import annotations
 
@@ -67,13 +67,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(counts: Mapping[Kind, int]) -> str:
-    """Return a sentence on how many different values of each kind were replaced."""
+    """Return the sentence with the number of different values of each kind that were replaced.
+
+    For example ``Replaced: 3 × IPv4 address, 1 × user name.`` ``counts`` has these numbers.
+    """
     listed = ", ".join(f"{n} × {kind.value}" for kind, n in counts.items())
     return f"Replaced: {listed}." if listed else "Nothing in it had to be replaced."
 
 
 def create(make: Callable[[], T], path: Path) -> T:
-    """Return what ``make`` returns. Raise Failure where it can't make the file ``path``."""
+    """Return what ``make`` returns: it creates the file ``path``.
+
+    If it raises OSError, for example because the file exists, raise a Failure that names ``path``.
+    """
     try:
         return make()
     except OSError as e:
@@ -82,10 +88,11 @@ def create(make: Callable[[], T], path: Path) -> T:
 
 
 def _unpacked(data: bytes, name: str) -> bytes:
-    """Return the data, decompressed if it is gzip's.
+    """Return ``data``, decompressed if it begins as gzip's data do.
 
-    Of a damaged or truncated file, the beginning is returned as far as it can be read. Raise
-    Failure where nothing of it can be read, or where the result has more than MAX_INPUT bytes.
+    If compressed data are damaged or truncated, return the beginning, as far as it can be read.
+    Raise Failure if nothing can be read, or if the result has more than MAX_INPUT bytes. ``name``
+    is the file's name, for the Failure.
     """
     if not data.startswith(GZIP):
         return data
@@ -108,13 +115,16 @@ def _unpacked(data: bytes, name: str) -> bytes:
 
 
 def _is_recording(data: bytes) -> bool:
-    """Return whether the data is a recording: its first line is the head of one."""
+    """Return whether ``data`` is a recording: its first line is the JSON object that heads one.
+
+    Otherwise ``data`` is redacted as a text.
+    """
     head = _object(data[: data.find(b"\n") + 1 or len(data)])
     return head is not None and head.get("kind") == recording.KIND
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that a line contains; None where it contains none."""
+    """Return a line of JSON as an object (a dict); None if the line isn't JSON, or no object."""
     try:
         found = json.loads(line.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
@@ -123,10 +133,10 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator[bytes]:
-    """Yield the lines of a recording, redacted: the head, then entries.
+    """Yield the lines of a recording, redacted, with their line ends: the head, then the entries.
 
-    Lines that aren't JSON objects are left out. ``said``: print on stderr at the end how many were
-    left out, if any.
+    Lines that aren't JSON objects are left out. ``said``: if any were left out, print their number
+    on stderr at the end.
     """
     at, number, lost = 0, 0, 0
     while at < len(data):
@@ -145,9 +155,10 @@ def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator
 
 
 def _write(path: Path, parts: Iterator[bytes]) -> None:
-    """Write the parts to a new file, compressed for *.gz, or to stdout for ``-``.
+    """Write ``parts`` to the new file ``path``, or to stdout if it is ``-``.
 
-    Raise Failure where the file can't be created, for example as it exists.
+    A file is compressed if its name ends in ``.gz``.
+    Raise Failure if the file can't be created, for example because it exists.
     """
     if str(path) == "-":
         for part in parts:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch replay``: runs a recording through the parser and tracker of the service.
+"""``ipsecwatch replay``: gives a recording to the parser and the tracker that the service uses.
 
 It prints each transition that the tracker returns.
 """
@@ -63,10 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]:
-    """Yield all transitions in a recording, beginning with those of the first report.
+    """Yield all transitions that follow from a recording.
 
-    ``clock`` waits before each entry until it is due; None: nothing waits. Raise RecordingError
-    where the file can't be read as a recording.
+    The first ones, for the tunnels of the first report, have no old state. ``clock`` waits before
+    each entry until it is due; None: there is no waiting. Raise RecordingError if the file isn't a
+    recording or can't be read, or, on the way, for a damaged line.
     """
     _, entries = recording.read(path)
     tracker, reader = Tracker(), Reader()
@@ -92,16 +93,19 @@ def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]
 
 @dataclass(slots=True)
 class _Clock:
-    """Waits until each entry of a recording is due, counted from the first entry."""
+    """Makes a recording's entries come as fast as they were recorded, or ``speed`` times as fast.
+
+    The time is counted from the first entry, which comes at once.
+    """
 
     speed: float
-    """How many times as fast as recorded the entries are played; 0: nothing waits."""
+    """How many times as fast as they were recorded entries come; 0 or less: without waiting."""
     start: tuple[float, float] | None = None
-    """The time of the first entry, in seconds since the epoch, and when it was played, by
+    """When the first entry was recorded, in seconds since the epoch, and when it was played, by
     time.monotonic(); None: no entry was played yet."""
 
     def wait(self, at: float) -> None:
-        """Wait until an entry is due that was recorded at ``at``, in seconds since the epoch."""
+        """Sleep until it is time for the entry that was recorded at ``at`` (since the epoch)."""
         if self.speed <= 0:
             return
         if self.start is None:
@@ -111,7 +115,10 @@ class _Clock:
 
 
 def as_json(change: Transition) -> str:
-    """Return a transition as one line of JSON."""
+    """Return a transition as a JSON object on one line, without a line end.
+
+    ``old`` is null for a tunnel of the first report; ``new`` is ``gone`` for one no longer listed.
+    """
     return json.dumps(
         {
             "format": 1,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Reads saved texts for the verbs that need them unchanged: ``status --file`` and ``parse``.
+"""Reads saved texts for ``status --file``, ``who --file`` and ``parse``, and refuses damaged ones.
 
-Such a text is what libreswan printed, from the first line to the last. A text that was quoted,
-indented, logged or cut into pieces is for ``explain``, which repairs it and says so. A text that
-isn't libreswan's is refused.
+These verbs need an answer of pluto's as it was printed. An answer that was quoted in a mail,
+indented, logged or cut into pieces is refused with a hint: ``explain`` can repair it. A text that
+isn't libreswan's is refused, too.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _OTHERS: Final = (
     (b"\xff\xfe", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
 )  # fmt: skip
-"""Other kinds of files: their first bytes, what they are, and a hint what to do with them."""
+"""Kinds of files that are given by mistake: the first bytes, the kind in words, and a hint."""
 
 
 def read_report(file: str, command: str | None = None) -> Report:
-    """Read a file, or stdin for ``-``, as the answer to a command, and return its report.
+    """Read the file ``file`` (``-``: stdin) as pluto's answer to ``command``. Return its report.
 
-    ``command`` None: recognise it by the text. Where lines can't be read, tunnels may be missing,
-    and the report isn't complete. Raise Failure where the text isn't libreswan's, or where
-    ``explain``, which repairs texts, finds one of its tunnels otherwise: not at all, or with
-    another state or reason.
+    ``command`` None: the text shows which command it answers. The answer may be cut off, or have
+    lines that aren't recognised: the report says so. Raise Failure if the file can't be read, if
+    the text isn't one answer of pluto's, or if the text must be repaired first: ``explain``, which
+    repairs texts, doesn't find one of the report's tunnels, or finds another state or reason of it.
     """
     data = _data(file)
     report = _report(data, file, command)
@@ -53,10 +53,10 @@ def read_report(file: str, command: str | None = None) -> Report:
 
 
 def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
-    """Read a file, or stdin for ``-``; return its report and its tunnels.
+    """Read the file ``file`` (``-``: stdin) as an answer of pluto's. Return its report and tunnels.
 
-    Raise Failure where the text isn't libreswan's, or where ``explain``, which repairs texts, finds
-    other tunnels, states or reasons in it.
+    Raise Failure as read_report() does, and also if ``explain`` finds more tunnels: here nobody
+    must believe that a tunnel doesn't exist because its line is damaged.
     """
     data = _data(file)
     report = _report(data, file)
@@ -68,10 +68,9 @@ def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
 
 
 def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
-    """Return the tunnels that ``explain`` finds in a text.
+    """Return the tunnels that ``explain`` finds in a text, after it has repaired the text.
 
-    Return None where the report is complete, and all its lines were recognised: explain isn't
-    asked then.
+    Return None if that isn't needed: the report is complete, and all lines were recognised.
     """
     if report.complete and not report.unrecognised_count:
         return None
@@ -81,9 +80,9 @@ def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
 
 
 def _data(file: str) -> bytes:
-    """Return the bytes of a file.
+    """Return the bytes of the file ``file`` (``-``: stdin).
 
-    Raise Failure where it can't be read, is of another known format, or has a NUL byte.
+    Raise Failure if they can't be read, are of a kind in _OTHERS, or contain a NUL byte.
     """
     data = read_input(file)
     _refuse_others(data)
@@ -93,16 +92,17 @@ def _data(file: str) -> bytes:
 
 
 def _refuse_others(data: bytes) -> None:
-    """Raise Failure for a file of another known format."""
+    """Raise Failure if ``data`` begin as one of the kinds in _OTHERS does. It says which kind."""
     for begin, what, hint in _OTHERS:
         if data.startswith(begin):
             raise Failure(f"{_NO_STATUS}: it is {what}", hint)
 
 
 def _report(data: bytes, file: str, command: str | None = None) -> Report:
-    """Return the report of a text. Raise Failure where it isn't one answer of libreswan's.
+    """Return the report of a text. Raise Failure if the text isn't one answer of pluto's.
 
-    The Failure says what it is: several answers, a log, a text that must be repaired, or another.
+    The Failure says what the text is instead: several answers, pluto's log, a text that must be
+    repaired first, or not libreswan's. ``file`` is for its hint.
     """
     report = parse(data, command)
     text = data.decode("utf-8", "surrogateescape")
@@ -122,7 +122,7 @@ def _report(data: bytes, file: str, command: str | None = None) -> Report:
 
 
 def _has_several(text: str) -> bool:
-    """Return whether a text has more than one answer of pluto's, as answers.divide() finds them."""
+    """Return whether a text contains several answers of pluto's, by answers.divide()."""
     from ipsecwatch.cli.explain import answers
 
     return len(answers.divide(text)) > 1
@@ -133,14 +133,14 @@ def _try(file: str) -> str:
 
 
 _SA_LINE: Final = re.compile(rf'^{PREFIX}#{NUMBER}: "', re.MULTILINE | re.ASCII)
-"""Matches the beginning of libreswan's lines about SAs, also where the rest can't be read."""
+"""Matches the beginning of a status's lines about SAs. The rest of such a line may be damaged."""
 
 
 def _is_libreswans(report: Report) -> bool:
-    """Return whether a text counts as an answer of libreswan's.
+    """Return whether the text of this report is taken for an answer of pluto's.
 
-    It does if a connection, an SA, its traffic, a pending negotiation or a version was read in it,
-    or if no more lines are unrecognised than recognised; so an empty text does, too.
+    It is if a connection, an SA, traffic, a pending negotiation or a release was read in the text,
+    or if at least half of its lines were recognised. An empty text is, too.
     """
     if report.connections or report.states or report.traffic or report.pending or report.version:
         return True
@@ -148,7 +148,7 @@ def _is_libreswans(report: Report) -> bool:
 
 
 def _verdicts(tunnels: Iterable[Tunnel]) -> set[tuple[str, TunnelState, Reason]]:
-    """Return name, state and reason of each tunnel: what two readings of a text must agree on."""
+    """Return the name, state and reason of each tunnel, to compare two readings of one text."""
     return {(t.name, t.state, t.reason) for t in tunnels}
 
 
