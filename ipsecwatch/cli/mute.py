@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch mute``: stops the agent's notifications about a tunnel, for some time."""
+"""``ipsecwatch mute``: makes the agent show no notifications about a tunnel, for some time.
+
+It writes to the user's file of mutes, which the agent reads.
+"""
 
 from __future__ import annotations
 
@@ -59,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _change(args: argparse.Namespace) -> str:
-    """Add or remove a mute, as the arguments ask; return a line about it.
+    """Mute or unmute the tunnel that the arguments name. Return a line about what was done.
 
-    Return "" where the arguments name no tunnel, and nothing is changed. Raise Failure where the
-    arguments can't be meant together, or the tunnel to unmute isn't muted.
+    Without a tunnel, change nothing and return "". Raise Failure for arguments that don't fit
+    together, for a text that can't be a tunnel's name, and if a tunnel to unmute isn't muted. Raise
+    MutesError if the file can't be read or written.
     """
     name, path, now = _name(args.name), mutes.mutes_file(), time.time()
     if name is None:
@@ -89,9 +93,10 @@ def _change(args: argparse.Namespace) -> str:
 
 
 def _name(given: str | None) -> str | None:
-    """Return the name by which the agent knows a tunnel.
+    """Return the name under which the agent shows a tunnel.
 
-    For a UUID it is NetworkManager's name, if that is known; any other, or None, stays as it is.
+    For the UUID of a connection in NetworkManager, that is the connection's name. Return any other
+    name, an unknown UUID, or None, unchanged.
     """
     if given is None or not is_uuid(given):
         return given

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``ipsecwatch wait``: waits until tunnels are up, down or stuck, for scripts and units.
 
-No change is missed between the first check and the wait: signals are subscribed to first.
+It subscribes to signals before it looks at the tunnels' states, so that it misses no change.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ EXAMPLES: Final = (
 )
 
 LONGEST: Final = 1e9
-"""The largest --timeout, in seconds."""
+"""The largest number of seconds that --timeout accepts."""
 FIRST_LOOK: Final = 10.0
-"""Seconds that the service may take to answer where --timeout is 0."""
+"""Seconds to wait for the service's first answer if --timeout is 0."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -82,7 +82,10 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _seconds(text: str) -> float:
-    """Return the seconds of --timeout. Raise argparse.ArgumentTypeError."""
+    """Return the value of --timeout as a number of seconds.
+
+    Raise argparse.ArgumentTypeError for a text that is no number from 0 to LONGEST.
+    """
     try:
         seconds = float(text)
     except ValueError:
@@ -109,9 +112,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
-    """Wait until the tunnels are as wanted, and return True; return False after the time limit.
+    """Follow the service until ``waiting`` is done, and return True; False if time runs out first.
 
-    ``limit`` is in seconds; 0: check once; None: no limit. Raise Failure as _follow() does.
+    ``limit`` is in seconds; 0: wait only for the service's first answer; None: there is no limit.
+    Raise Failure as _follow() does.
     """
     patience = FIRST_LOOK if limit == 0 else limit
     with contextlib.suppress(TimeoutError):
@@ -124,10 +128,11 @@ async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
 async def _follow(
     waiting: Waiting, events: AsyncIterator[client.Event], limit: float | None
 ) -> bool:
-    """Return True when the tunnels are as wanted.
+    """Give events to ``waiting`` until it is done, and return True.
 
-    With ``limit`` 0, return False if they aren't after the first event; otherwise wait for more
-    events. Raise Failure where there is no ``limit``, and the service or a tunnel was never there.
+    With ``limit`` 0, return False if it isn't done after the first event. With ``limit`` None,
+    raise a Failure if the service or a tunnel has never been there (Waiting.absent()); with a
+    limit, print that they are waited for.
     """
     async for event in events:
         waiting.record(event, time.time())
@@ -143,14 +148,19 @@ async def _follow(
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """One of the named tunnels, with its present view; None: it isn't listed."""
+    """One of the tunnels that are waited for, and its present view; None: it isn't listed."""
 
     name: str
     view: client.View | None
 
 
 class Waiting:
-    """The named tunnels, their states, and what is waited for. No I/O but messages on stderr."""
+    """Decides when the waiting is done: knows the tunnels, their states, and the target.
+
+    ``names`` are names and patterns. ``target`` is ``up``, ``down`` or ``stuck``. ``any_``: one
+    tunnel is enough; otherwise, all must be so at the same time. It does no I/O, except for
+    messages on stderr.
+    """
 
     def __init__(
         self,
@@ -164,24 +174,24 @@ class Waiting:
         self._given = names
         self._matchers = {n: selection.matcher(n) for n in names if selection.is_pattern(n)}
         self._titles = titles or {}
-        """NetworkManager's names of tunnels whose name is a UUID, by UUID."""
+        """The names of connections in NetworkManager, by their UUIDs, which are pluto's names."""
         self._unit = unit
         self.target = target
         self._enough = any if any_ else all
         self._tunnels = KnownTunnels()
         self._stuck: set[str] = set()
-        """Tunnels whose last transition was sent as TunnelStuck. Their state may be PARTIAL."""
+        """The tunnels whose last transition is signalled as TunnelStuck: STUCK or PARTIAL ones."""
         self._seen = False
-        """Whether the service has ever sent a Snapshot."""
+        """Whether the service has sent a Snapshot since the waiting began."""
         self._lost: client.Lost | None = None
-        """Why the service can't be followed now; None: it can, or that isn't known yet."""
+        """Why the service can't be followed at present; None: it can, or it isn't known yet."""
         self._pluto = PlutoState.UNREACHABLE
         self.unit = IPSEC
-        """The systemd unit that runs pluto; "": none is known to."""
+        """The systemd unit that runs pluto, for advice; "": no unit is known to run it."""
         self._said: set[str] = set()
 
     def record(self, event: client.Event, now: float) -> None:
-        """Update the tunnels' states from an event; ``now`` is in seconds since the epoch."""
+        """Update what is known about service and tunnels. ``now``: in seconds since the epoch."""
         match event:
             case client.Lost():
                 self._lost = event
@@ -197,18 +207,19 @@ class Waiting:
 
     @property
     def names(self) -> list[str]:
-        """The tunnels that are waited for: those that were named, and those that fit a pattern.
+        """The names of the tunnels that are waited for at present.
 
-        A pattern that fits none stays, as the name of a tunnel that isn't listed.
+        Instead of a pattern, the names of the tunnels that it fits are here. A pattern that fits no
+        tunnel is here itself, and counts as a tunnel that isn't listed.
         """
         return list(dict.fromkeys(name for given in self._given for name in self._meant(given)))
 
     def _meant(self, given: str) -> list[str]:
-        """Return the tunnels that one given name or pattern stands for.
+        """Return the names of the tunnels for which a name or pattern of the command line stands.
 
-        A pattern stands for the listed tunnels that fit it; for target "down", where none fits,
-        for those that fit and were listed before. Any other, or a pattern that fits none, is
-        returned as it is.
+        A pattern stands for the listed tunnels that it fits. If there are none, and the target is
+        "down", it stands for tunnels that it fits and that were listed before. A plain name, or a
+        pattern that fits no tunnel, is returned unchanged.
         """
         fits = self._matchers.get(given)
         if fits is None or given in self._tunnels.views:
@@ -219,18 +230,19 @@ class Waiting:
         return fitting or [given]
 
     def is_done(self) -> bool:
-        """Return whether all tunnels, or with ``any_`` one, are as the target says (_met()).
+        """Return whether all tunnels (with ``any_``: at least one) are as the target says: _met().
 
         Return False while the service can't be followed.
         """
         return self._lost is None and self._enough(map(self._met, self.names))
 
     def _met(self, name: str) -> bool:
-        """Return whether one tunnel is as the target says.
+        """Return whether the tunnel ``name`` is as the target says.
 
-        "up" and "stuck" are states; "stuck" is also a tunnel whose last transition was sent as
-        TunnelStuck. "down" is any known state but UP and PARTIAL, and a tunnel that was listed and
-        is no longer. One that was never listed is none of them.
+        For "up", it must be UP. For "stuck", it must be STUCK, or its last transition must be one
+        that is signalled as TunnelStuck. For "down", its state must be known and neither UP nor
+        PARTIAL, or it must have been listed before and no longer be listed. Return False for a
+        tunnel that was never listed.
         """
         view = self._tunnels.views.get(name)
         if view is None:
@@ -243,11 +255,10 @@ class Waiting:
         return view.state is not TunnelState.UNKNOWN and not view.state.carries
 
     def absent(self) -> Failure | None:
-        """Return the Failure where the service, or a tunnel, is absent and may never come.
+        """Return a Failure if the service or a tunnel was never there, and may never come.
 
-        Return None where both have been there at some time: the service has sent a Snapshot, and
-        each tunnel was listed, or with ``any_`` one of them. For a pattern, a tunnel that fits it
-        was listed.
+        Return None if the service has sent a Snapshot, and all tunnels (with ``any_``: at least
+        one) have been listed at some time since. A pattern was listed if a tunnel that fits it was.
         """
         if self._lost is not None:
             return None if self._seen else Failure(self._lost.why, self._lost.hint)
@@ -263,15 +274,15 @@ class Waiting:
         return suggest.no_such_tunnel(name, self._tunnels.views, self._titles.get(name, ""))
 
     def _ever_listed(self, name: str) -> bool:
-        """Return whether a tunnel of this name was listed at some time, or one that fits it."""
+        """Return whether the tunnel ``name``, or one that this pattern fits, was ever listed."""
         if (fits := self._matchers.get(name)) and any(map(fits, self._tunnels.gone)):
             return True
         return name in self._tunnels.views or name in self._tunnels.gone
 
     def print_absent(self) -> None:
-        """Print on stderr that the service, or a tunnel, is absent and waited for.
+        """Print on stderr if the service, or a tunnel that was never listed, is waited for.
 
-        Each line is printed only once in this object's life.
+        No line is printed twice.
         """
         if self._lost is not None:
             self._say(f"{self._lost.why}: waiting for the service")
@@ -288,10 +299,11 @@ class Waiting:
             print(f"ipsecwatch: {text}", file=sys.stderr, flush=True)
 
     def failure(self) -> Failure:
-        """Return the Failure for the end of the time. is_done() must be False.
+        """Return the Failure with which the verb ends if time runs out before is_done().
 
-        Its exit code is EXIT_UNKNOWN where the service can't be followed, where absent()
-        returns a Failure, or where the state of one that isn't as wanted is UNKNOWN, else EXIT_NO.
+        Its exit code is EXIT_NO if it is known that the tunnels aren't as the target says. It is
+        EXIT_UNKNOWN if the service can't be followed, if absent() returns a Failure, or if a tunnel
+        that isn't as the target says is UNKNOWN.
         """
         if self._lost is not None:
             return Failure(self._lost.why, self._lost.hint)
@@ -312,7 +324,7 @@ class Waiting:
         return Failure(f"timed out: {said}{more}", hint, code)
 
     def standings(self) -> Iterable[_Standing]:
-        """Return the present view of each named tunnel, in the order of the names."""
+        """Return the present view of each tunnel that is waited for, in the order of ``names``."""
         return [_Standing(name, self._tunnels.views.get(name)) for name in self.names]
 
 
@@ -336,7 +348,10 @@ def _json(waiting: Waiting, failure: Failure | None) -> dict[str, object]:
 
 
 def _tunnel(standing: _Standing, unit: str) -> dict[str, object]:
-    """Return a tunnel as an object for JSON; ``unit``: the systemd unit that runs pluto."""
+    """Return a tunnel as an object for JSON. The state of one that isn't listed is null.
+
+    ``unit``: the systemd unit that runs pluto, for the advice.
+    """
     view = standing.view
     if view is None:
         return {"name": clean(standing.name), "state": None}

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch who``: lists the instances of templates: which peer, from where, since when."""
+"""``ipsecwatch who``: lists the peers behind templates: who, from where, since when.
+
+Each instance of a template, such as ``rw[3]``, is one peer.
+"""
 
 from __future__ import annotations
 
@@ -34,36 +37,39 @@ EXAMPLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One instance of a template, with what is known about its peer; None: not known."""
+    """A peer behind a template, and its tunnel, such as ``rw[3]``. Unknown values are None."""
 
     tunnel: str
     template: str | None
     state: TunnelState
     username: str | None
-    """The XAUTH or EAP user name."""
+    """The user name with which the peer logged in (XAUTH or EAP)."""
     identity: str | None
     address: str | None
-    """The address that the peer connects from."""
+    """The peer's public address, from which its packets come."""
     lease: str | None
-    """The address that was leased to the peer."""
+    """The address that this machine has leased to the peer, for use inside of the tunnel."""
     since: float | None
-    """When the tunnel's state began, in seconds since the epoch."""
+    """When the tunnel's present state began, in seconds since the epoch."""
     since_known: bool
-    """Whether that was seen; False: the state began before ``since``."""
+    """Whether the service saw the state begin; False: it began at ``since`` or earlier."""
     age: float | None
-    """Seconds since the state began; where ``since_known`` is False, at least these."""
+    """Seconds since the present state began; if ``since_known`` is False, at least so many."""
     bytes_in: int | None
-    """Bytes that the tunnel's Child SAs have received since they were set up."""
+    """Bytes that came from the peer through the tunnel's present Child SAs."""
     bytes_out: int | None
     idle: float | None
-    """Seconds since the counters last changed; where ``idle_known`` is False, at least these."""
+    """Seconds from the last change of the byte counters to pluto's last answer.
+
+    If ``idle_known`` is False, at least so many.
+    """
     idle_known: bool
     title: str = ""
-    """NetworkManager's name of the tunnel, where it has one."""
+    """The tunnel's name for people if pluto's is a UUID, from NetworkManager; "": there is none."""
 
     @classmethod
     def of(cls, row: Row, told: Details) -> Peer:
-        """Return the peer of a tunnel, from its row and details."""
+        """Return the peer of a tunnel, from the tunnel's row and its details (``told``)."""
         return cls(
             row.name, told.get("Template"), row.state, told.get("Username"),
             told.get("PeerIdentity"), told.get("PeerAddress"), told.get("Lease"), row.since,
@@ -73,12 +79,12 @@ class Peer:
 
     @property
     def who(self) -> str:
-        """The name that the peer gave: the user's, else its identity; "": neither is known."""
+        """The peer's user name, or, if there is none, its identity; "": neither is known."""
         return self.username or self.identity or ""
 
 
 _LAST: Final = "\U0010ffff"
-"""A text that is sorted after all others."""
+"""A sort key for an unknown value: it comes after all texts."""
 
 ORDERS: Final[dict[str, Callable[[Peer], Any]]] = {
     "user": lambda p: natural(p.who.lower() or _LAST),
@@ -89,10 +95,10 @@ ORDERS: Final[dict[str, Callable[[Peer], Any]]] = {
     "idle": lambda p: float("inf") if p.idle is None else p.idle,
     "tunnel": lambda p: natural(p.tunnel),
 }
-"""For each word that ``--sort`` takes, the function that returns a peer's sort key.
+"""For each word that ``--sort`` accepts, a function that returns a peer's sort key.
 
-The latest, busiest and least idle come first, and those of unknown value last; but unknown traffic
-counts as 0.
+``since`` sorts the latest first, ``traffic`` the busiest, ``idle`` the least idle. Unknown values
+come last; unknown traffic counts as 0.
 """
 
 
@@ -141,9 +147,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def peers_of(found: Found) -> list[Peer]:
-    """Return the peers of those found tunnels whose details name a template.
+    """Return a peer for each tunnel whose details name a template.
 
-    Where details were refused, they are the tunnels that are named like instances.
+    If details were refused to this user, return one for each tunnel with an instance's name
+    (_is_instance()).
     """
     rows = _titled(found.rows)
     if found.refused:
@@ -153,9 +160,10 @@ def peers_of(found: Found) -> list[Peer]:
 
 
 def _titled(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows; instances get the title of their template, where that has one.
+    """Return the rows, with titles for instances whose template has a title.
 
-    So ``rw[3]`` is titled ``Office[3]`` where ``rw`` is titled ``Office``.
+    If the row of ``rw`` has the title ``Office``, the row of ``rw[3]`` gets the title
+    ``Office[3]``.
     """
     titles = {row.name: row.title for row in rows if row.title}
     of_instances = {}
@@ -171,15 +179,16 @@ def _instances(rows: Iterable[Row]) -> list[Row]:
 
 
 def _is_instance(name: str) -> bool:
-    """Return whether a tunnel's name has an instance's form, like ``rw[3]``: it ends in ``[N]``."""
+    """Return whether a name is an instance's: it ends in a number in brackets, as ``rw[3]``."""
     head, bracket, number = name.removesuffix("]").rpartition("[")
     return bool(head and bracket) and name.endswith("]") and number.isdecimal()
 
 
 def _fits(peer: Peer, patterns: Sequence[str]) -> bool:
-    """Return whether one of these patterns fits a value of a peer; True without patterns.
+    """Return whether a pattern fits one of the peer's names and addresses, or there is no pattern.
 
-    Upper and lower case are the same.
+    These are its user name, identity, address and lease, and the names of tunnel and template.
+    Upper and lower case don't matter.
     """
     known = (
         peer.username, peer.identity, peer.address, peer.lease, peer.tunnel, peer.template,
@@ -190,7 +199,7 @@ def _fits(peer: Peer, patterns: Sequence[str]) -> bool:
 
 
 def _json(found: Found, peers: Iterable[Peer]) -> dict[str, Any]:
-    """Return what was found as an object for JSON, with these peers only."""
+    """Return the object that ``--json`` prints. ``peers`` are those to print, in this order."""
     return {
         "format": 1,
         "source": found.source,
@@ -202,12 +211,12 @@ def _json(found: Found, peers: Iterable[Peer]) -> dict[str, Any]:
 
 
 def _fields(peer: Peer) -> dict[str, Any]:
-    """Return a peer as an object for JSON, without the title, which is for people."""
+    """Return a peer as an object for JSON, without its title: programs get pluto's name."""
     return {key: value for key, value in asdict(peer).items() if key != "title"}
 
 
 def _columns(paint: Paint) -> list[Column[Peer]]:
-    """Return the columns of the table of peers."""
+    """Return the columns of the table. The sign of the state, in the first one, is coloured."""
 
     def marked(peer: Peer, text: str) -> str:
         return paint.state(peer.state, text[:1]) + text[1:]
@@ -234,9 +243,10 @@ def _age(seconds: float | None, *, known: bool) -> str:
 
 
 def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None:
-    """Print the peers for people; ``of`` is the number of all, of which some may not be shown.
+    """Print the table of ``peers``, and remarks below it.
 
-    Messages about the source go to stderr.
+    ``of`` is the number of all peers, also of those that arguments exclude. On stderr, print what
+    is wrong with a saved text or pluto's own answer, and that details were refused.
     """
     paint = terminal.Paint(terminal.colour_wanted())
     lines: list[str] = []
