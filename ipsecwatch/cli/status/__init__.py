@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch status``: shows the tunnels, by the service, by pluto itself, or by a file."""
+"""``ipsecwatch status``: shows tunnels, from the service, pluto itself, or a saved text."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def at_terminal() -> bool:
-    """Return whether a user is at a terminal who could be asked for a password."""
+    """Return whether stdin and stdout are a terminal: a user can be asked for a password there."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _depth(args: argparse.Namespace, *, detailed: bool) -> Depth:
-    """Return how much must be asked for about each tunnel, given the options.
+    """Return which details of each tunnel must be looked up for these options.
 
-    ``detailed``: the tunnels are to be shown with all details.
+    ``detailed``: all details are to be shown.
     """
     if args.bare and args.sort not in ("traffic", "peer"):
         return Depth.PUBLIC
@@ -111,10 +111,11 @@ def _depth(args: argparse.Namespace, *, detailed: bool) -> Depth:
 
 
 def _exit_code(found: Found, meant: Sequence[Row], *, named: bool) -> int:
-    """Return EXIT_UNKNOWN where a named tunnel's state isn't known, else whether all are up.
+    """Return the exit code.
 
-    That is EXIT_OK or EXIT_NO. Without names, return EXIT_OK where pluto's state or that of any
-    tunnel is known, else EXIT_UNKNOWN. ``meant``: the tunnels that were named, in any state.
+    If tunnels were named (``named``), ``meant`` are these, also those that --state leaves out.
+    Return EXIT_OK if all of them are UP, EXIT_UNKNOWN if one is UNKNOWN, else EXIT_NO. If none were
+    named, return EXIT_OK if the state of pluto or of any tunnel is known, else EXIT_UNKNOWN.
     """
     if not named:
         return EXIT_OK if found.known else EXIT_UNKNOWN
@@ -124,7 +125,7 @@ def _exit_code(found: Found, meant: Sequence[Row], *, named: bool) -> int:
 
 
 def _json(found: Found, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return what was found as an object for JSON, with these tunnels only."""
+    """Return the object that ``--json`` prints. ``rows``: the tunnels to print, in this order."""
     return {
         "format": 1,
         "source": found.source,
@@ -146,9 +147,11 @@ def _row(found: Found, row: Row) -> dict[str, Any]:
 
 
 def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) -> None:
-    """Print the tunnels for people, with remarks below them.
+    """Print the tunnels in ``rows``, and remarks below them.
 
-    To stderr goes that details were refused, and in a pipe the remark about the source.
+    ``detailed``: print all details of each tunnel, else a table. ``paged``: a pager may be used.
+    If stdout isn't a terminal, the remark about the source is printed on stderr. If ``detailed``,
+    and details were refused to this user, stderr says so.
     """
     paint = terminal.Paint(terminal.colour_wanted())
     now = time.time()
@@ -165,15 +168,16 @@ def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) ->
 
 
 def refusal() -> str:
-    """Return the message that details were refused to this user, and what helps."""
+    """Return the message for a user to whom the service refused details, with what to try."""
     what = "ipsecwatch: addresses, identities, SAs and traffic are for administrators"
     return f"{what}. Try it with --details, which may ask for a password, or as root"
 
 
 def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
-    """Return the table of these tunnels, and how many are in each state, as lines.
+    """Return the lines of the table of ``rows``, and of the numbers of tunnels in each state.
 
-    Where none at all were found, return the line that says so, or with a remark [].
+    If no tunnel exists, return a line that says so. But if there is a remark, the list may be
+    incomplete: return [] then.
     """
     if not found.rows:
         # With a remark, it isn't known whether there are tunnels.
@@ -186,7 +190,7 @@ def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str
 
 
 def _details(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
-    """Return all that is known about each of these tunnels, as lines with blank ones between."""
+    """Return lines with all that is known about each tunnel, with a blank line between two."""
     from ipsecwatch.cli.tunnels import facts
 
     wide = terminal.columns()
@@ -201,9 +205,10 @@ _ALONE: Final = "Leave out --file, --json and --names"
 
 
 def _watch(args: argparse.Namespace, chosen: Selection) -> int:
-    """Show the tunnels on the screen as they change, until the user quits; return EXIT_OK.
+    """Carry out --watch: show the tunnels on the whole screen until the user quits.
 
-    Raise Failure for options that don't fit this, and where stdin or stdout is no terminal.
+    Return EXIT_OK. Raise Failure if --file, --json or --names is given, too, or if stdin or stdout
+    isn't a terminal.
     """
     if args.file or args.json or args.bare:
         raise Failure(

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """``ipsecwatch status --watch``: shows the tunnels on the whole screen, and updates them.
 
-States are updated by the subscription, ages by the clock. Details (peers, traffic) are asked for
-repeatedly, as long as this user may see them: for the tunnels in sight, and for others only where
-they are named, or where order or filter need it. Tunnels that are named, all without a pattern, are
-shown with everything that is known about them, others in a table.
+If the command line names tunnels, and has no pattern, everything that is known about these tunnels
+is shown. Otherwise, there is a table with a line for each tunnel. States are updated by the
+service's signals, ages by the clock. Details (peers, traffic) are asked for every few seconds, if
+this user may see them: for the named tunnels or those in sight, or for all if order or filter
+depend on details.
 """
 
 from __future__ import annotations
@@ -34,18 +35,21 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.selection import Selection
 
 FRAME: Final = 0.1
-"""Seconds of pause after the screen was drawn, at least; changes in it are drawn together."""
+"""Seconds after drawing the screen until it may be drawn again; all changes in them are drawn
+together."""
 SHARE: Final = 4
-"""The pause after the screen was drawn, as a multiple of the time that drawing it took."""
+"""If drawing takes long, the pause after it is longer than FRAME: so many times as long as the
+drawing took."""
 ASK_EVERY: Final = 5.0
-"""Seconds between two requests for the details of tunnels in sight."""
+"""Seconds between two requests for the details of the same tunnels."""
 LOOK: Final = 0.25
-"""Seconds between two checks of which tunnels are in sight: the user may be scrolling."""
+"""Seconds between two checks whether other tunnels are in sight, as the user may have scrolled."""
 MANY: Final = 1000
-"""Up to this number of tunnels, the details of all are asked for where order or filter use them."""
+"""If there are more tunnels than this, only the details of those in sight are asked for, even if
+order or filter depend on details."""
 
 _CLOCK: Final = 40
-"""The width in columns from which on there is room for the time of day."""
+"""From this width in columns on, the first line also shows the time of day."""
 
 HELP: Final = (
     ("q", "quit"),
@@ -61,10 +65,10 @@ HELP: Final = (
 
 
 def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
-    """Show the chosen tunnels until the user quits; return EXIT_OK.
+    """Show the chosen tunnels on the whole screen until the user quits. Return EXIT_OK.
 
-    ``interactive``: ask for a password first, where one is needed to see details. Raise Failure
-    where there is no terminal that can be drawn on.
+    ``interactive``: first ask for a password, if this user needs one to see details. Raise Failure
+    if stdin or stdout isn't a terminal that can be drawn on.
     """
     require_terminal()
     with contextlib.suppress(KeyboardInterrupt):
@@ -73,7 +77,7 @@ def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
 
 
 async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None:
-    """Ask for the password if ``interactive``, then show the tunnels until the user quits."""
+    """Ask for a password if ``interactive``, then show the tunnels until the user quits."""
     # The user is asked before the screen is taken. A service that isn't there yet is waited for.
     if interactive:
         await source.details(Depth.BRIEF, None, interactive=True, instance=instance)
@@ -81,44 +85,44 @@ async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None
 
 
 class Picture:
-    """What the screen shows: the known tunnels, their order, the filter and the position.
+    """What the screen shows: the known tunnels, their order, the filter, and the scroll position.
 
-    It draws as text, and uses no terminal. Clocks are read for the tunnels' ages, and for the time
-    of day in the first line.
+    It handles events and keys, and returns the screen as lines of text; it doesn't use the
+    terminal. It reads clocks for the tunnels' ages, and for the time of day.
     """
 
     def __init__(self, chosen: Selection) -> None:
         self.chosen = chosen
         self.found = Found([], "service")
-        """What the service reports beside the tunnels; its ``pluto`` is None before the first
-        answer."""
+        """What the service reports, except for tunnels: those are in ``views``. ``pluto`` in it is
+        None until the service has answered."""
         self.views: dict[str, client.View] = {}
-        """The tunnels by object path."""
+        """All listed tunnels, shown or not, by object path."""
         self.details: dict[str, Details] = {}
-        """The tunnels' details by pluto's name."""
+        """Details of those tunnels for which they were asked, by pluto's names."""
         self.titles: dict[str, str] = {}
-        """The names by which people know tunnels, by pluto's name where that differs."""
+        """NetworkManager's names of tunnels, by pluto's name, which is a UUID."""
         self.lost: str | None = None
-        """Why the service can't be followed; None: it can."""
+        """Why the service can't be followed at present; None: it can."""
         self.wanted = ""
-        """The filter that the user typed; "": none."""
+        """The text by which the user filters tunnels; "": there is no filter."""
         self.typing = False
-        """Whether the user is typing the filter."""
+        """Whether the user is typing the filter, so that keys are letters and not commands."""
         self.help = False
         """Whether the help is shown instead of the tunnels."""
         self.top = 0
-        """The number of rows above the first one in sight."""
+        """How many lines are scrolled away above the first one in sight."""
         self.sorted: list[client.View] = []
-        """The tunnels that the command line and the filter select, in the order of the screen."""
+        """The tunnels to show, by command line and filter, in the order of the screen."""
         self.count = 0
-        """The number of lines that can be scrolled through, in sight or not."""
+        """The number of all lines through which the user can scroll, in sight or not."""
         self.layout: Layout[Row] | None = None
-        """The table's columns; None: arrange() wasn't called yet."""
+        """The table's columns; None: arrange() wasn't called yet, so there is no table."""
         self.counted = ""
-        """The number of tunnels in each state, in words; all tunnels are counted, shown or not."""
+        """How many of all listed tunnels, shown or not, are in each state, in words."""
 
     def record(self, event: client.Event) -> None:
-        """Update what is known, from an event."""
+        """Update what is known about tunnels, pluto and the service. arrange() shows it."""
         match event:
             case client.Snapshot():
                 self.views = dict(event.tunnels)
@@ -142,9 +146,10 @@ class Picture:
                 self.lost = f"{event.why}. {event.hint}" if event.hint else event.why
 
     def arrange(self, paint: terminal.Paint, wide: int) -> None:
-        """Filter and sort the tunnels, and lay out the table for ``wide`` columns, all anew.
+        """Filter and sort the tunnels again, and lay out the table for ``wide`` columns.
 
-        Forget the details of tunnels that aren't listed any more.
+        This is needed after each change, except scrolling. Details of tunnels that are no longer
+        listed are removed.
         """
         rows = [(self.row(v), v) for v in self.views.values()]
         by_name = {row.name: view for row, view in rows}
@@ -158,16 +163,17 @@ class Picture:
         self.details = {name: told for name, told in self.details.items() if name in names}
 
     def row(self, view: client.View) -> Row:
-        """Return a tunnel's row, with its present age, and its details if they are known."""
+        """Return a tunnel's row, with its age at this moment, and its details if they are known."""
         row = replace(Row.of_view(view), title=self.titles.get(view.name, ""))
         told = self.details.get(view.name)
         return row if told is None else source.with_details([row], {row.name: told})[0]
 
     def _wanted_rows(self, rows: Iterable[Row]) -> list[Row]:
-        """Return those rows that the command line names, and that fit the filter ``wanted``.
+        """Return the rows that the command line names and that fit the filter ``wanted``.
 
-        Without names, each row counts as named; without a filter, each fits. A row fits if a text
-        of it contains the filter, or matches it where that is a pattern.
+        If the command line has no names, all rows count as named. A row fits if one of its texts
+        (_filter_texts()) contains the filter, or, if the filter has ``*`` or ``?``, matches it.
+        Without a filter, all rows fit.
         """
         if self.chosen.names:
             is_named = selection.any_of(self.chosen.names)
@@ -179,17 +185,19 @@ class Picture:
         return [row for row in rows if any(map(fits, _filter_texts(row)))]
 
     def in_sight(self, room: int) -> list[client.View]:
-        """Return the tunnels in sight; ``room`` is the number of rows that the screen has for them.
+        """Return the tunnels in the rows that are in sight.
 
-        Before that, move ``top`` up where so few tunnels are left that it is too far down.
+        ``room`` is the number of rows that the screen has for tunnels. If so few tunnels are left
+        that rows would stay empty, first scroll back as far as needed.
         """
         self.top = max(0, min(self.top, len(self.sorted) - room))
         return self.sorted[self.top :][:room]
 
     def press(self, key: str, room: int) -> bool:
-        """Carry out what a pressed key is for; return whether arrange() must be called.
+        """Handle a pressed key. Return whether arrange() must be called afterwards.
 
-        ``room`` is the number of rows that the screen has for tunnels. The key q is up to Watch.
+        ``room`` is the number of rows that the screen has for tunnels. The key q, which quits, is
+        handled by Watch.
         """
         if self.help:
             self.help = False
@@ -216,7 +224,10 @@ class Picture:
         return False
 
     def _type(self, key: str) -> bool:
-        """Handle a key while the user types a filter; return True: arrange() must be called."""
+        """Handle a key while the user types a filter, and scroll to the top.
+
+        Return True, as arrange() must be called.
+        """
         if key in (keys.ENTER, keys.ESCAPE):
             self.typing = False
             self.wanted = "" if key == keys.ESCAPE else self.wanted
@@ -228,7 +239,7 @@ class Picture:
         return True
 
     def _scroll(self, key: str, room: int) -> None:
-        """Move the top row as a key asks, within the bounds."""
+        """Scroll as the key asks, as far as there are lines. Other keys don't scroll."""
         page = max(1, room - 1)
         by = {
             keys.UP: -1, "k": -1, keys.DOWN: 1, "j": 1, keys.PAGE_UP: -page, "b": -page,
@@ -240,9 +251,9 @@ class Picture:
     # --- what is drawn ----------------------------------------------------------------------
 
     def troubles(self) -> list[str]:
-        """Return remarks about what is wrong beside the tunnels themselves, one line each.
+        """Return remarks on pluto, its answers, its log and tunnels that flap, one line each.
 
-        While the service can't be followed, return only why.
+        While the service can't be followed, return only why. Return [] if nothing is wrong.
         """
         if self.lost is not None:
             return [self.lost]
@@ -251,7 +262,10 @@ class Picture:
         return health.troubles(found, 0.0)
 
     def lines(self, paint: terminal.Paint, wide: int, high: int) -> list[str]:
-        """Return the lines of a screen of ``wide`` columns and ``high`` lines: tunnels, or help."""
+        """Return the lines of the whole screen, of ``wide`` columns and ``high`` lines.
+
+        They show the tunnels and the troubles, or, after the key ``?``, the help.
+        """
         if self.help:
             return terminal.facts(HELP, paint, wide)
         troubles = [paint.state(TunnelState.STUCK, terminal.cut(x, wide)) for x in self.troubles()]
@@ -273,9 +287,10 @@ class Picture:
         return [self.layout.head(paint), *rows]
 
     def _all_of_each(self, paint: terminal.Paint, wide: int, room: int) -> list[str]:
-        """Return the lines about the named tunnels that are in sight, below a blank one.
+        """Return a blank line, and ``room`` lines of what is known about the named tunnels.
 
-        ``room`` is the number of lines that the screen has for them.
+        They begin at ``top``, which is corrected if it is too far down. A named tunnel that isn't
+        listed has a line that says so.
         """
         lines: list[str] = []
         for view in self.sorted:
@@ -290,9 +305,9 @@ class Picture:
         return ["", *lines[self.top :][:room]]
 
     def room(self, high: int) -> int:
-        """Return the number of tunnels' rows that fit on a screen of ``high`` lines, 1 or more.
+        """Return how many rows of tunnels fit on a screen of ``high`` lines, at least 1.
 
-        The first line, the table's head, the troubles and the last line need the others.
+        The other lines are the first and the last one, the table's head, and the troubles.
         """
         return max(1, high - 3 - min(len(self.troubles()), max(0, high - 4)))
 
@@ -306,9 +321,10 @@ class Picture:
         return paint.bold(terminal.pad(text, wide - len(now))) + now
 
     def _foot(self, paint: terminal.Paint, wide: int, shown: int) -> str:
-        """Return the screen's last line: the filter being typed, or position, order and keys.
+        """Return the screen's last line: which rows are in sight, the order, and some keys.
 
-        ``shown`` is the number of tunnels' rows, or lines about them, that are in sight.
+        While the user types a filter, it shows only the filter. ``shown`` is the number of rows in
+        sight.
         """
         if self.typing:
             return terminal.cut(f"/{self.wanted}_", wide)
@@ -322,13 +338,13 @@ class Picture:
 
 
 def _filter_texts(row: Row) -> Iterator[str]:
-    """Yield the texts that a filter is compared with, in lower case."""
+    """Yield a tunnel's names, peer, state and reason in lower case: the filter looks in these."""
     for text in (row.shown, row.name, row.peer or "", row.state.value, row.reason.value):
         yield text.lower()
 
 
 class Watch:
-    """The running program: follows the service, handles keys, and draws the screen."""
+    """Runs ``status --watch``: follows the service, handles keys, and draws the screen."""
 
     def __init__(self, chosen: Selection, paint: terminal.Paint, instance: str = "") -> None:
         self._picture = Picture(chosen)
@@ -336,13 +352,13 @@ class Watch:
         self._instance = instance
         self._end = asyncio.Event()
         self._wakeup = asyncio.Event()
-        """Set when _draw() must draw again before the next full second."""
+        """Set if the screen must be drawn again before the next full second."""
         self._changed = True
-        """Whether the tunnels must be arranged again."""
+        """Whether Picture.arrange() must be called before the screen is drawn next."""
         self._screen: Screen
 
     async def run(self) -> None:
-        """Show the tunnels until the user quits, a signal asks to end, or the terminal is gone."""
+        """Show the tunnels until the user presses q, a signal ends it, or the terminal is gone."""
         async with Screen(self._press, self._resized, self._end.set) as screen:
             self._screen = screen
             tasks = [
@@ -359,7 +375,7 @@ class Watch:
                 await asyncio.wait(tasks)
 
     async def _follow(self) -> None:
-        """Record the service's events and NetworkManager's names, for ever."""
+        """Give the service's events and NetworkManager's names to the picture, until cancelled."""
 
         def named(_: object) -> None:
             self._picture.titles = {uuid: k.name for uuid, k in names.known.items()}
@@ -375,12 +391,15 @@ class Watch:
                 self._arrange()
 
     def _arrange(self) -> None:
-        """Make _draw() arrange the tunnels again, and draw them."""
+        """Make _draw() arrange and draw the tunnels soon."""
         self._changed = True
         self._wakeup.set()
 
     async def _draw(self) -> None:
-        """Draw the screen at each change and each full second, and pause after it, for ever."""
+        """Draw the screen after each change and at each full second, until cancelled.
+
+        There is a pause after each drawing, as FRAME and SHARE say.
+        """
         while True:
             began = time.perf_counter()
             if self._changed:
@@ -396,7 +415,7 @@ class Watch:
                     await self._wakeup.wait()
 
     def _press(self, key: str) -> None:
-        """Handle a pressed key: quit, or change what is shown."""
+        """Handle a pressed key: q quits, others change what is shown."""
         if key == "q" and not self._picture.typing:
             self._end.set()
             return
@@ -405,7 +424,10 @@ class Watch:
         self._draw_now()
 
     def _draw_now(self) -> None:
-        """Draw at once, after a key; leave it to _draw() where tunnels must be arranged first."""
+        """Draw the screen at once, so that a key has an effect without delay.
+
+        If the tunnels must be arranged first, which may take long, leave the drawing to _draw().
+        """
         if not self._changed:
             wide, high = self._screen.size
             self._screen.draw(self._picture.lines(self._paint, wide, high))
@@ -416,10 +438,11 @@ class Watch:
         self._wakeup.set()
 
     async def _ask(self) -> None:
-        """Ask for the details of the tunnels in _asked_for(), every ASK_EVERY seconds, for ever.
+        """Ask the service for details every ASK_EVERY seconds, until cancelled.
 
-        Ask within LOOK seconds where one is among them that wasn't asked for last time. Where this
-        user may not see details, remove all, and stop asking.
+        They are those of the tunnels in _asked_for(). If there is a tunnel among them for which the
+        last request didn't ask, ask again within LOOK seconds. If this user may not see details,
+        remove all, and stop asking.
         """
         depth = Depth.FULL if self._picture.chosen.names_tunnels else Depth.BRIEF
         asked: set[str] = set()
@@ -439,16 +462,16 @@ class Watch:
             await asyncio.sleep(LOOK)
 
     async def _without_details(self) -> None:
-        """Remove all details, and wait for ever."""
+        """Remove all details from the screen, and wait until cancelled."""
         self._picture.details.clear()
         self._changed = True
         self._wakeup.set()
         await asyncio.Event().wait()
 
     def _asked_for(self) -> list[str]:
-        """Return pluto's names of the tunnels whose details are needed for the screen now.
+        """Return pluto's names of the tunnels whose details the screen needs at present.
 
-        Return none while the service can't be followed, or pluto's state isn't RUNNING.
+        Return [] while the service can't be followed, or pluto isn't running.
         """
         picture = self._picture
         if picture.lost is not None or picture.found.pluto is not PlutoState.RUNNING:
