@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """``ipsecwatch check``: a monitoring plugin for Nagios, Icinga and compatible programs.
 
-It prints one line on stdout, with performance data behind a ``|``, and its exit code is the result
-(Monitoring Plugins Development Guidelines). Where the state isn't known the result is UNKNOWN, and
-never OK.
+As the Monitoring Plugins Development Guidelines say, it prints one line on stdout, with performance
+data behind a ``|``, and its exit code is the result. If the state of a tunnel that counts isn't
+known, the result is never OK.
 """
 
 from __future__ import annotations
@@ -44,13 +44,17 @@ EXAMPLES: Final = (
 )
 
 TIMEOUT: Final = 10.0
-"""Seconds after which the result is UNKNOWN; monitoring systems kill plugins somewhat later."""
+"""Seconds without an answer, after which the result is UNKNOWN, unless --timeout says otherwise.
+Monitoring systems kill a plugin somewhat later."""
 TOLD: Final = 5
-"""Findings that are in the line, at most; the others are only counted."""
+"""The line has the texts of so many findings at most, and the number of the others."""
 
 
 class Level(IntEnum):
-    """The result of a plugin; the value is the exit code."""
+    """The result of a monitoring plugin. The value is the plugin's exit code.
+
+    A higher value isn't worse: see _WORST_FIRST.
+    """
 
     OK = 0
     WARNING = 1
@@ -69,12 +73,13 @@ _LEVELS: Final = {
     TunnelState.DOWN: Level.CRITICAL,
     TunnelState.UNKNOWN: Level.UNKNOWN,
 }
-"""The level of each state, for a tunnel that should be there."""
+"""The result for a tunnel in each state, if nothing excuses the state (_judge())."""
 
 _SHOWN: Final = (TunnelState.UP, *(s for s in TunnelState if s is not TunnelState.UP))
 
 _DELIBERATE: Final = frozenset({Reason.NONE, Reason.OPERATOR})
-"""Reasons of a tunnel that is down without a fault: never tried, or taken down on this machine."""
+"""Reasons that excuse a tunnel that is DOWN: nobody has tried to bring it up, or it was taken down
+on this machine."""
 
 _PLUTO: Final = {
     PlutoState.STOPPED: (Level.CRITICAL, Reason.PLUTO_STOPPED),
@@ -85,24 +90,25 @@ _PLUTO: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the user requires of the tunnels."""
+    """What the arguments of ``check`` require of the tunnels."""
 
     names: tuple[str, ...] = ()
-    """Names and patterns of tunnels that must exist, and be up or wait for traffic."""
+    """Names and patterns of tunnels that must exist, and be UP or WAITING; (): all tunnels count,
+    and some that aren't up are excused (_judge())."""
     warning: Threshold | None = None
-    """The result is WARNING if this alerts on the number of tunnels that are up."""
+    """A range for the number of tunnels that are UP; outside of it, the result is WARNING."""
     critical: Threshold | None = None
-    """The same for CRITICAL, which is tried first."""
+    """The range outside of which the result is CRITICAL, whatever ``warning`` says."""
 
     @property
     def counts(self) -> bool:
-        """Whether the number of tunnels that are up is checked, instead of each tunnel's state."""
+        """Whether the number of tunnels that are UP is checked, and not the state of each."""
         return self.warning is not None or self.critical is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that the check found, with its level."""
+    """One thing that isn't as required, with the result that it leads to."""
 
     level: Level
     text: str
@@ -142,21 +148,21 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The result of the check: its findings, the worst first."""
+    """The result of the check: its findings, in the order of _WORST_FIRST; (): all is well."""
 
     findings: tuple[Finding, ...]
     rows: tuple[Row, ...] = ()
-    """The tunnels that were judged."""
+    """The tunnels that were checked, also those without a finding."""
     performance: str = ""
-    """The performance data, for behind the ``|``."""
+    """The performance data: the text behind the ``|``; "": there are none."""
 
     @property
     def level(self) -> Level:
-        """The worst level of all findings; OK without any."""
+        """The result: the level of the worst finding, or OK if there is none."""
         return self.findings[0].level if self.findings else Level.OK
 
     def line(self) -> str:
-        """Return the plugin's line: result, TOLD findings at most, states, performance data."""
+        """Return the line to print: result, findings, tunnels in each state, performance data."""
         told = [f.text for f in self.findings[:TOLD]]
         if len(self.findings) > TOLD:
             told.append(f"and {len(self.findings) - TOLD} more")
@@ -166,7 +172,7 @@ class Answer:
         return f"{line} | {self.performance}" if self.performance else line
 
     def as_json(self) -> dict[str, Any]:
-        """Return an object for JSON: level, findings, and the number of tunnels in each state."""
+        """Return the object that ``--json`` prints; it has all findings."""
         return {
             "format": 1,
             "level": self.level.name.lower(),
@@ -176,19 +182,22 @@ class Answer:
 
 
 def _wrong_usage(message: str, hint: str) -> Failure:
-    """Return the Failure for wrong usage, with a line on stdout for the monitoring system."""
+    """Return the Failure for a wrong command line: result UNKNOWN.
+
+    Monitoring systems read only stdout, so the Failure has the plugin's line for it.
+    """
     return Failure(message, hint, Level.UNKNOWN, _unknown(message, hint).line())
 
 
 def _unknown(message: str, hint: str) -> Answer:
-    """Return the result UNKNOWN, with the reason."""
+    """Return the result UNKNOWN. ``message`` says why, and ``hint`` what to do."""
     return Answer((Finding(Level.UNKNOWN, f"{message}. {hint}" if hint else message),))
 
 
 def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
-    """Ask for the tunnels, judge them, and return the result.
+    """Ask for the tunnels, check them, and return the result.
 
-    The result is UNKNOWN where asking fails, or takes longer than ``within`` seconds.
+    It is UNKNOWN if asking fails, or takes longer than ``within`` seconds.
     """
     try:
         found, names = asyncio.run(_ask(wanted.names, within, instance))
@@ -207,9 +216,10 @@ def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
 
 
 async def _ask(names: Sequence[str], within: float, instance: str) -> tuple[Found, list[str]]:
-    """Return the tunnels, as source.ask() does, and pluto's names of the tunnels ``names``.
+    """Return what source.ask() returns (all tunnels), and ``names`` as pluto knows them.
 
-    Raise Failure, or TimeoutError after ``within`` seconds.
+    The names of NetworkManager's connections become UUIDs. Raise Failure if nobody answers, and
+    TimeoutError after ``within`` seconds.
     """
     from ipsecwatch.cli.tunnels.own_names import find_in_pluto
 
@@ -236,9 +246,9 @@ def _seconds(text: str) -> float:
 
 
 def choose(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """Return the tunnels that fit these names and patterns, and the names that fit none.
+    """Return the tunnels that these names and patterns mean, and those names that mean no tunnel.
 
-    Without names, return all tunnels.
+    Without names, return all tunnels, and [].
     """
     if not names:
         return list(rows), []
@@ -248,9 +258,9 @@ def choose(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[s
 
 
 def performance(rows: Sequence[Row], wanted: Wanted) -> str:
-    """Return the number of tunnels in each state as performance data.
+    """Return the plugin's performance data: the number of tunnels in each state.
 
-    The thresholds stand behind the number of those that are up.
+    The thresholds are given with the number of tunnels that are UP.
     """
     states = Counter([row.state for row in rows])
     warning, critical = (t.text if t else "" for t in (wanted.warning, wanted.critical))
@@ -261,10 +271,10 @@ def performance(rows: Sequence[Row], wanted: Wanted) -> str:
 
 
 def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Finding]:
-    """Return what is wrong with pluto and these tunnels, as findings, by what is ``wanted``.
+    """Return findings on what isn't as ``wanted``: pluto isn't running, or tunnels aren't up.
 
-    With a threshold, only the number of tunnels that are up is judged, else each tunnel. Where no
-    names are given, it is a finding that there are no tunnels, too.
+    If ``wanted`` has a threshold, the number of tunnels that are UP is checked, else each tunnel.
+    Without thresholds and names, it is also a finding if pluto is running and there are no tunnels.
     """
     findings = []
     if ill := _PLUTO.get(pluto):
@@ -279,9 +289,9 @@ def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Findin
 
 
 def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
-    """Yield a finding if a threshold alerts on the number of tunnels that are up.
+    """Yield a finding if the number of tunnels that are UP is outside of a threshold's range.
 
-    Yield another if the states of some tunnels aren't known.
+    Yield another one if some tunnels are UNKNOWN, since the number may be higher then.
     """
     up = sum(row.state is TunnelState.UP for row in rows)
     text = f"{up} up"
@@ -295,10 +305,10 @@ def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
 
 
 def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
-    """Yield a finding if a tunnel's state has another level than OK.
+    """Yield a finding if a tunnel isn't in a state with the level OK (_LEVELS).
 
-    Unless the tunnel is ``required``, it may be down by hand or because it was never tried, and a
-    template's client may be in any state.
+    If the tunnel isn't ``required``, it may also be DOWN for a reason in _DELIBERATE, and a
+    template's client, which comes and goes, may be in any state.
     """
     level = _LEVELS[row.state]
     if not required and (
@@ -310,7 +320,7 @@ def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
 
 
 def is_client(name: str) -> bool:
-    """Return whether a name has a client's form, like ``rw[3]``: it ends in ``[N]``."""
+    """Return whether a name is that of a template's client: it ends as in ``rw[3]``."""
     _, bracket, number = name.removesuffix("]").rpartition("[")
     return bool(bracket) and name.endswith("]") and number.isdecimal()
 
@@ -320,7 +330,10 @@ def _fits(name: str, wanted: str) -> bool:
 
 
 def _text(row: Row) -> str:
-    """Return a tunnel's name and state as text, with the reason, and the age if it is exact."""
+    """Return a text such as ``office is stuck for 5m (The peer doesn't answer)``.
+
+    The time is left out if it isn't known exactly.
+    """
     age = f" for {ago(row.age)}" if row.age is not None and row.since_known else ""
     why = "" if row.reason is Reason.NONE else f" ({REASON_TEXTS[row.reason].sentence.rstrip('.')})"
     return f"{row.name} is {row.state}{age}{why}"

@@ -19,24 +19,24 @@ _RANGE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A range of values, both ends included: values outside of it cause an alert.
+    """A range of values, ``low`` and ``high`` included. Values outside of it cause an alert.
 
-    With ``inside``, those in it do.
+    If ``inside`` is True, values in the range do, and those outside don't.
     """
 
     text: str
-    """The range as it was given, which performance data repeat."""
+    """The range as the user wrote it; performance data repeat it."""
     low: float
     high: float
     inside: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
-        """Return the range in a text like ``10:20``; numbers may be negative, or have a fraction.
+        """Return the range in a text such as ``10:20``.
 
-        ``10`` and ``:10`` are 0 to 10; ``10:`` has no upper and ``~:10`` no lower end. A leading
-        ``@`` means ``inside``. Raise ValueError for a text of no such form, and for a range that
-        ends before it begins.
+        ``10`` and ``:10`` mean 0 to 10, ``10:`` 10 or more, ``~:10`` 10 or less. ``@`` in front
+        sets ``inside``. Numbers may be negative, or have a fraction. Raise ValueError for any other
+        text, or if the range ends before it begins.
         """
         found = _RANGE.fullmatch(text)
         if found is None or not (found["colon"] or found["high"]):
@@ -50,5 +50,5 @@ class Threshold:
         return cls(text, low, high, inside=found["inside"] is not None)
 
     def alerts(self, value: float) -> bool:
-        """Return whether a value causes an alert."""
+        """Return whether ``value`` causes an alert, as it is outside (or ``inside``) of the range."""
         return (self.low <= value <= self.high) is self.inside
