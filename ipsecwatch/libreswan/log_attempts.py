@@ -102,7 +102,7 @@ class Story:
     stage: StateInfo | None = None
     """The state of the present negotiation, by the last message that this side sent.
 
-    None: no negotiation is under way.
+    None: no negotiation is under way, or no message of it was sent yet.
     """
     retransmissions: int = 0
     """How often the last message of the negotiation was sent again."""

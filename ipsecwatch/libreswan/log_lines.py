@@ -89,11 +89,11 @@ def parse_line(line: str) -> ConnectionLine | None:
 
 
 def is_evidence(line: str) -> bool:
-    """Return whether a line of pluto's log is a reason to ask pluto at once.
+    """Return whether a line of pluto's log is a reason to poll pluto earlier than planned.
 
     It is, if the tables of log_table.py say that it is evidence of something that happened to a
-    connection or to pluto. Lines about strangers' packets, about progress and for developers aren't
-    in these tables.
+    connection or to pluto. Lines about strangers' packets, about most messages of a negotiation,
+    and for developers aren't in these tables.
     """
     said = parse_line(line)
     return (interpret_daemon(line) if said is None else interpret(said)) is not None

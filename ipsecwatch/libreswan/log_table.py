@@ -162,9 +162,10 @@ class Finding:
     host: str | None = field(default=None, compare=False)
     """The host name that the line has (``Subject.HOST``), as it is configured."""
     other: str | None = field(default=None, compare=False)
-    """The name of another connection in the line, without its instance numbers.
+    """The name of a connection that the line names behind its beginning, without instance numbers.
 
-    If the line doesn't begin with a connection's name, it is about this connection.
+    It is another connection than the one at the line's beginning. If there is none at the
+    beginning, the line is about the connection in ``other``.
     """
 
 

@@ -60,7 +60,7 @@ _STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
 def _prefixes() -> tuple[re.Pattern[str], ...]:
     """Return the patterns of prefixes. They are compiled at the first call, as few texts need them.
 
-    The order matters: the first one that fits is removed.
+    Of several patterns that fit, the first one is used.
     """
     patterns = (
         (
@@ -173,13 +173,13 @@ class LogText:
     lines: tuple[LogTextLine, ...]
     packets: tuple[PacketLine, ...]
     rest: str
-    """The text without its log lines: a status, what somebody wrote, or nothing."""
+    """The text without log lines, of pluto or others: a status, what somebody wrote, or nothing."""
     others: int = 0
     """How many more lines pluto logged that are in none of the other fields."""
     guessed: bool = False
     """Whether the text had lost its line ends, so that the beginnings of lines are guessed."""
     rest_numbers: tuple[int, ...] = ()
-    """For each line of ``rest``, its number in the text, from 1 on; (): no line was taken out."""
+    """For each line of ``rest``, its number in the text, from 1 on; (): there are no log lines."""
 
     @property
     def is_log(self) -> bool:
@@ -342,8 +342,8 @@ _SHORT_TEXT: Final = 40
 def _said(bare: _Bare) -> ConnectionLine | None:
     """Return the parts of a log line about a connection, or None for any other line.
 
-    A line of a status is none. For a line that has lost the connection's name, but has a serial or
-    a prefix and is evidence, the name is "".
+    Return None for a line of a status, too. If a line has lost the connection's name, but has a
+    serial or a prefix and is evidence, its parts are returned with the name "".
     """
     text = _completed(bare.text)
     if (m := _ADD.match(text)) is not None:
@@ -444,10 +444,10 @@ _CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
 
 
 def _completed(text: str) -> str:
-    """Return a line with its last word completed, if that is the begin of a notification's name.
+    """Return a line with its last word completed to a notification's name, or as it is.
 
-    ``journalctl`` cuts lines at the edge of the terminal, and puts a mark (``>``) there, which must
-    follow the word. Names of several notifications must not begin so.
+    ``journalctl`` cuts lines at the edge of the terminal, and puts a mark (``>``) there. The word
+    is completed only if such a mark follows it, and only one notification's name begins with it.
     """
     m = _CUT.search(text)
     if m is None:
@@ -457,7 +457,7 @@ def _completed(text: str) -> str:
 
 
 def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> tuple[str, int]:
-    """Return a line joined with the following lines that are pieces of it, and their number.
+    """Return a line joined with the following lines that are pieces of it, and how many these are.
 
     A mail program wraps a line at a blank, a terminal anywhere. But a line that follows may also be
     what the author wrote. So lines are joined only if they are evidence together, and the first one
@@ -482,7 +482,7 @@ _MOST_PIECES: Final = 3
 
 
 def _begins(line: str) -> bool:
-    """Return whether a log line or a status line begins here, so that it isn't a wrapped piece."""
+    """Return whether a line is the begin of a log line or a status line, not a wrapped piece."""
     bare = _bare(line)
     return (
         bare.text.startswith(('"', "#", "packet from "))

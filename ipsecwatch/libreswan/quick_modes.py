@@ -30,11 +30,10 @@ class QuickModes:
         self._waiting: OrderedDict[int, tuple[int, ConnectionLine]] = OrderedDict()
 
     def follow(self, said: ConnectionLine, finding: Finding) -> ConnectionLine:
-        """Record what a log line says about Quick Modes. Return the line of the right connection.
+        """Record what a log line says about Quick Modes. Return a line of the connection concerned.
 
         That is ``said`` itself, unless it is a notification by which an IKEv1 peer refuses
-        something: then it is the result of refused(), which may be an earlier line of another
-        connection.
+        something: then refused() decides. It may return an earlier line, of another connection.
         """
         match finding.event:
             case LogEvent.ATTEMPT if finding.version == 1 and finding.using is not None:

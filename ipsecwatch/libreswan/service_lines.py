@@ -76,8 +76,8 @@ def mentions(text: str) -> bool:
 def fate(text: str, *, by_pluto: bool = False) -> Fate | None:
     """Return what a log line shows about the IPsec service, or None if it shows nothing.
 
-    ``text`` is the line without date, host and program. ``by_pluto`` says that ``pluto`` was the
-    program there. The kernel names it so, too, when it reports a fault (``segfault at …``) in it.
+    ``text`` is the line without date, host and program. ``by_pluto`` says that the program there
+    was ``pluto``, as it is in the kernel's line about a fault in pluto (``segfault at …``), too.
     STARTED and STOPPED are never returned: the tables in log_table.py show these.
     """
     if by_pluto and _FAULT.match(text):

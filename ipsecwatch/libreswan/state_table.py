@@ -49,7 +49,7 @@ class StateInfo:
     sticks: str = ""
     """What is likely wrong if an SA stays in this state for more than some seconds, or ""."""
     counted: bool = True
-    """Whether pluto's totals surely count an SA in this state.
+    """Whether it is certain that pluto's totals count an SA in this state.
 
     False for the categories "ignore" and "informational" of pluto.
     """
@@ -691,10 +691,10 @@ def _common(values: Iterable[T]) -> T | None:
 
 
 def index(table: Iterable[StateInfo]) -> tuple[dict[str, Meaning], dict[str, Meaning]]:
-    """Return two dictionaries: the meaning of each name, and of each story that has no name.
+    """Return two dictionaries: what each name means, and what each story means without a name.
 
-    The second one has only stories that are printed from 5.4 on (NAMELESS): in earlier releases, a
-    name always comes with a story.
+    The second one has only the stories that are printed from 5.4 on (NAMELESS), because earlier
+    releases never print a story without a name.
     """
     names: dict[str, list[StateInfo]] = {}
     nameless: dict[str, list[StateInfo]] = {}

@@ -199,7 +199,8 @@ class _Reader:
     def _parts(self, word: str) -> str:
         """Return a word ``key=value``, ``a:b`` or ``a+b`` with its private parts redacted.
 
-        All parts behind one of NAMERS are private, and behind a key of SETTINGS and ``=``.
+        All parts are private behind a word of NAMERS and ``=`` or ``:``, and behind a key of
+        SETTINGS and ``=``, except words like ``%any``, and an algorithm behind ``name=``.
         """
         out = []
         proposal = _PROPOSAL.match(word)
@@ -325,7 +326,7 @@ def _value(text: str, known: Placeholders) -> str:
 
 
 def _kind(text: str) -> Kind:
-    """Return the kind of a value, guessed by its form."""
+    """Return the kind of a private value, guessed by its form, or Kind.WORD if it has no form."""
     if "://" in text:
         return Kind.URI
     if text.startswith(("/", "~/", "./")):

@@ -35,7 +35,7 @@ class Brief:
     instance: tuple[int, ...]
     local_client: str
     remote_client: str
-    """The peer's subnet, or its host if the tunnel is only for that; ``local_client`` likewise."""
+    """The peer's subnet, or its host if the tunnel has no subnet there; so is ``local_client``."""
     local_host: str
     remote_host: str
     bytes_in: int | None

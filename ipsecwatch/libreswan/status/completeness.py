@@ -65,7 +65,7 @@ def command(answer: PartialReport, asked: str | None = None) -> str | None:
 
 
 def _is_list_alone(answer: PartialReport, asked: str | None) -> bool:
-    """Return whether an answer with connections is one to ``connectionstatus``, not to ``status``.
+    """Return whether a text with a connection list answers ``connectionstatus``, not ``status``.
 
     It is, if there are no SAs, and no lines besides the connections, their head and their total.
     A list in the form of a release before 5.0 is a status that was cut, unless ``asked`` is
@@ -115,9 +115,9 @@ def incomplete(
 
 
 def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text: str) -> str | None:
-    """Return where the answer was cut off, in words, or None if all its sections are there.
+    """Return which part of an answer is missing, in words, or None if all its sections are there.
 
-    An example: ``cut off within the connection list``.
+    Examples: ``the beginning is missing``, ``cut off within the connection list``.
     """
     for head in _NEEDS.get(asked, ()):
         if head not in answer.heads:

@@ -60,7 +60,7 @@ def _asking(value: str) -> bool | None:
 
 
 def _tcp(value: str) -> Value:
-    """Return the setting enable-tcp= as a boolean, or ``fallback``: TCP if UDP gets no answer.
+    """Return the setting enable-tcp= as boolean() does, or ``fallback``: TCP if UDP fails.
 
     Raise ValueError for any other word.
     """
@@ -74,7 +74,7 @@ def _octets(value: str) -> int | None:
 def _keepalive(value: str) -> Value:
     """Return the seconds between two keepalives (from 4.7 on), or for ``yes`` or ``no`` a boolean.
 
-    Raise ValueError for any other text.
+    Return None for a word that means that there is no value. Raise ValueError for any other text.
     """
     try:
         return boolean(value)
@@ -83,17 +83,19 @@ def _keepalive(value: str) -> Value:
 
 
 def _phrase(value: str) -> str | None:
-    """Return a text that may contain semicolons and commas, so that only the next key ends it.
+    """Return a text unchanged, or None for a word that means that there is no value.
 
-    This function marks such keys: _cut() finds the end of the text.
+    It does the same as text(), but marks a key (``_Key.read``) whose value may contain semicolons
+    and commas, so that only the next key ends it.
     """
     return text(value)
 
 
 def _whole(value: str) -> str | None:
-    """Return a text that goes to the end of the line: the peer chose it, so it may contain keys.
+    """Return a text unchanged, or None for a word that means that there is no value.
 
-    This function marks such keys: _fields() and _cut() find the end of the text.
+    It does the same as text(), but marks a key (``_Key.read``) whose value goes to the end of the
+    line: the peer chose it, so it may contain texts that look like keys.
     """
     return text(value)
 
@@ -317,9 +319,9 @@ _MANY: Final = (words, items, numbers)
 def connection_fields(connection: Connection) -> Fields:
     """Return all values of a connection: a value for every key in NAMES, and ``unread``.
 
-    A value is None if pluto doesn't print it, if its form isn't known, or if pluto prints a word
-    that means that there is no value. ``unread`` lists all texts in the connection's lines that
-    belong to no known key, or are in an unknown form, as printed.
+    A value is None if pluto doesn't print it, or if its form isn't known. A word of pluto that
+    means that there is no value becomes None, or in a list an empty list. ``unread`` lists all
+    texts in the connection's lines that belong to no known key, or are in an unknown form.
     """
     found: Fields = dict.fromkeys(NAMES)
     unread: list[str] = []

@@ -167,7 +167,7 @@ def read(block: Block, dull: set[str]) -> Read | None:
 def _unkeyed(line: str, topologies: list[Topology]) -> bool:
     """Return whether a line without a known key is a banner or a topology.
 
-    A topology is added to ``topologies``. A banner's text isn't kept.
+    A topology is added to ``topologies``. A banner is only recognised.
     """
     if line[:1] != " " or line[1:2] == " ":
         return False

@@ -310,7 +310,7 @@ def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
 def _excess(found: Sequence[SaState], totals: Totals) -> dict[SaKind, int]:
     """Return how many SAs there are too many by pluto's totals, for each kind with too many.
 
-    SAs for which it isn't certain which total counts them are left aside. Empty: not too many.
+    An SA is ignored if it isn't certain which total counts it. Empty: there aren't too many.
     """
     counts = Counter(_counted(s) for s in found)
     known = ((SaKind.IKE, totals.ike.get("total")), (SaKind.CHILD, totals.ipsec.get("total")))

@@ -39,7 +39,7 @@ _TEXT: Final = frozenset({"pluto_version", "pluto_vendorid"})
 """Settings whose values may look like numbers, but stay texts."""
 
 _SWAPPED: Final = ("ddos_cookies_threshold", "ddos_max_halfopen")
-"""Up to 3.32 each of the two prints the other's value (programs/pluto/ddos.c)."""
+"""Two settings that pluto up to 3.32 prints with each other's value (programs/pluto/ddos.c)."""
 
 
 def settings(report: Report) -> dict[str, Value]:
@@ -47,7 +47,8 @@ def settings(report: Report) -> dict[str, Value]:
 
     A name is the key that pluto prints, with ``_`` instead of ``-``; keys in RENAMED have the name
     given there. The type of a value is guessed (values.guess()): durations are seconds, ``yes`` and
-    ``no`` are booleans, a word that means that there is no value is None. Lists are lists of texts.
+    ``no`` are booleans, a word that means that there is no value is None. The flags of ``debug``
+    and ``impair``, and the subnets of ``virtual_private_…``, are lists of texts.
     """
     found: dict[str, Value] = {}
     for line in report.other:

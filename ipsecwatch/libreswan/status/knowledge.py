@@ -29,7 +29,7 @@ def knowledge(
 
     ``command`` is what the answer is for, or None if that isn't known. ``states`` are the SAs that
     are believed. ``complete`` says whether the whole answer is there (completeness.incomplete()).
-    ``Knowledge.log`` isn't decided here.
+    ``Knowledge.log`` isn't decided here: it stays ABSENT.
     """
     connections = _connections(command, answer, complete=complete)
     policies = connections

@@ -118,8 +118,8 @@ class Reader:
     def _gather(self, text: str) -> PartialReport:
         """Parse a text from its beginning, and return what all its lines say.
 
-        The connection list is checked already, the SAs aren't. All that comes before the list of
-        SAs is remembered for the next answer, if the totals of SAs end it.
+        The connections in the result are checked already, the SAs aren't. If the text has the
+        totals of SAs, all that was read up to these is remembered for the next answer.
         """
         answer = PartialReport()
         early: list[tuple[int, str]] = []
@@ -215,7 +215,7 @@ class Reader:
     def _line(self, number: int, line: str, answer: PartialReport) -> bool:
         """Add a line that isn't a connection's to ``answer``, also if it isn't recognised.
 
-        Return True if it was added as a line about an SA: a state, SPIs, counters, or pending.
+        Return True if it was added as a line about an SA (see _sa()).
         """
         line = _plain(line)
         first = line[:1]
@@ -296,9 +296,10 @@ class Reader:
         return of_a_list and sections.SHUNT_LIST in heads
 
     def _other(self, number: int, line: str, answer: PartialReport) -> None:
-        """Add a line about pluto itself to ``answer``: a head, a total, a shunt, an error, a note.
+        """Add a line about pluto itself to ``answer``: a head, a total, a shunt, an error.
 
-        Any other line, and one that can't be pluto's in this place, is counted as unrecognised.
+        A note is skipped. Any other line, and one that can't be pluto's in this place, is counted
+        as unrecognised.
         """
         if sections.IPSEC_TOTAL in answer.heads and consistency.is_listed(line):
             answer.tangled = True

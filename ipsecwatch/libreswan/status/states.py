@@ -86,7 +86,7 @@ def instance(text: str) -> tuple[int, ...]:
 def peer(suffix: str) -> Peer:
     """Return the parts of the text between an instance's name and the port (see Peer).
 
-    All parts are None for a text without anything but blanks.
+    All parts are None for a text that is empty or blank.
     """
     suffix = suffix.strip()
     if not suffix:
