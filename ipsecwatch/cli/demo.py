@@ -180,11 +180,11 @@ class _Entries:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing, as write() prints at once."""
+        """Return at once: write() has printed everything."""
 
 
 async def _play_log(output: _Output, played: _Played, service: Service) -> None:
-    """Give pluto's recorded log lines to the service, each when its time in the recording comes."""
+    """Pass pluto's recorded log lines to the service, each when its time in the recording comes."""
     for second, line in played.log:
         await asyncio.sleep((second - output.second()) / output.speed)
         service.hear(line)

@@ -151,7 +151,7 @@ class _Recorder:
             self._screen.close()
 
     async def _rounds(self, rest: float, stop: asyncio.Event, end: float) -> None:
-        """Do one round after another until ``stop`` is set, or until ``end``.
+        """Run one round after another until ``stop`` is set, or until ``end``.
 
         ``end`` is a time of the event loop's clock. ``rest`` is the pause before the first round,
         in seconds.
@@ -303,7 +303,7 @@ class _Screen:
         self._said = ""
 
     def record(self, poll: Poll) -> None:
-        """Give a poll to the tracker. If pluto's state, or why it is silent, is new, print it."""
+        """Pass a poll to the tracker. If pluto's state, or why it is silent, is new, print it."""
         self._tracker.observe(poll)
         how = _how(self._tracker.pluto if poll.report else poll.pluto, poll)
         if how != self._said and (how or self._said):

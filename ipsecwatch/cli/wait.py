@@ -128,7 +128,7 @@ async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
 async def _follow(
     waiting: Waiting, events: AsyncIterator[client.Event], limit: float | None
 ) -> bool:
-    """Give events to ``waiting`` until it is done, and return True.
+    """Pass events to ``waiting`` until it is done, and return True.
 
     With ``limit`` 0, return False if it isn't done after the first event. With ``limit`` None,
     raise a Failure if the service or a tunnel has never been there (Waiting.absent()); with a

@@ -50,5 +50,5 @@ class Threshold:
         return cls(text, low, high, inside=found["inside"] is not None)
 
     def alerts(self, value: float) -> bool:
-        """Return whether ``value`` causes an alert, as it is outside (or ``inside``) of the range."""
+        """Return whether ``value`` causes an alert: it is outside of the range (or ``inside``)."""
         return (self.low <= value <= self.high) is self.inside

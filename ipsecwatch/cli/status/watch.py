@@ -375,7 +375,7 @@ class Watch:
                 await asyncio.wait(tasks)
 
     async def _follow(self) -> None:
-        """Give the service's events and NetworkManager's names to the picture, until cancelled."""
+        """Pass the service's events and NetworkManager's names to the picture, until cancelled."""
 
         def named(_: object) -> None:
             self._picture.titles = {uuid: k.name for uuid, k in names.known.items()}
