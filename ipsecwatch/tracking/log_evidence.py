@@ -92,6 +92,8 @@ class LogEvidence:
         self._last_at = float("-inf")
         self.order = 0
         """How many lines have been read. That is the order of the last line."""
+        self.reads = False
+        """Whether any of these was read by this run of the service."""
         self._cut: tuple[float, int] = float("-inf"), 0
         """When journald last reported that it dropped lines (wall clock), and the order of that
         report's line."""
@@ -101,6 +103,7 @@ class LogEvidence:
     def hear(self, line: LogLine) -> None:
         """Record one line: of pluto, of systemd about a stop, of journald about dropped lines."""
         self.order += 1
+        self.reads = True
         if line.identifier == "systemd":
             if _SYSTEMD_STOP.match(line.text):
                 self._stopped_at = line.at

@@ -241,7 +241,7 @@ class Tracker:
             for record in self._records.tunnels.values():
                 record.orphan, record.by_hand, record.wanted = True, frozenset(), frozenset()
         self._reborn = False
-        self._same_pluto = self._log.order > 0 or self._records.run.is_same(poll, report)
+        self._same_pluto = self._log.reads or self._records.run.is_same(poll, report)
         run = self._records.run
         run.note_list(report, poll.mono)
         if not self._looked and not report.connections:

@@ -92,6 +92,17 @@ def test_where_nobody_knows_which_pluto_answers_nothing_is_concluded() -> None:
     assert tracker.tunnels["site"].reason is Reason.OPERATOR
 
 
+def test_a_log_that_only_the_service_before_read_shows_no_restart() -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [WANTED], UP))
+    tracker.hear(LogLine(START + 1, '"site" #2: established Child SA'))
+    tracker.observe(poll(5, [WANTED], UP))
+    other = Tracker()
+    other.restore(tracker.save())
+    (change,) = other.observe(poll(30, [LEFT]))
+    assert change.reason is Reason.OTHER
+
+
 def test_an_address_that_goes_makes_the_peer_unreachable_at_once() -> None:
     away = replace(WANTED, oriented=False)
     assert reason(poll(0, [WANTED], UP), poll(5, [away])) is Reason.UNREACHABLE
