@@ -24,7 +24,7 @@ the SA isn't renewed."""
 
 @dataclass(frozen=True, slots=True)
 class HeldSas:
-    """A tunnel's SAs whose end is to be explained, as the last report that listed it shows them."""
+    """A tunnel's SAs whose end is to be explained, as the last report that had them shows them."""
 
     names: frozenset[str]
     """The connections of these SAs, as the log names them (``rw[3]``)."""
@@ -39,7 +39,7 @@ class HeldSas:
     """The number of the last log line that had been read before the newest of the Child SAs came.
     Only later lines can be about their end."""
     seen: float = 0.0
-    """When the last report that listed the tunnel was read, on the wall clock."""
+    """When the last report that had them was read, on the wall clock."""
     expiries: Mapping[int, float] = field(default_factory=dict)
     """By the serial of an IKE SA or Child SA: when its lifetime ends, on the wall clock."""
     ikev1: frozenset[int] = frozenset()
@@ -54,7 +54,7 @@ class HeldSas:
 
 
 def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> HeldSas:
-    """Return the SAs that a tunnel had when it was last listed, which was at ``seen`` (wall clock).
+    """Return the SAs of a tunnel by the last report that had them, read at ``seen`` (wall clock).
 
     ``still`` are the serials of the Child SAs that it has now: they are left out.
     """

@@ -95,13 +95,16 @@ class LogEvidence:
         self.reads = False
         """Whether any of these was read by this run of the service."""
         self._cut: tuple[float, int] = float("-inf"), 0
-        """When journald last reported that it dropped lines (wall clock), and the order of that
-        report's line."""
+        """When journald's last line about dropped lines was logged (wall clock), and the order of
+        that line."""
 
     # --- what lines say -------------------------------------------------------------------
 
     def hear(self, line: LogLine) -> None:
-        """Record one line: of pluto, of systemd about a stop, of journald about dropped lines."""
+        """Record one line: of pluto, of systemd about a stop, of journald about dropped lines.
+
+        Any other line of systemd or journald is only counted in ``order``.
+        """
         self.order += 1
         self.reads = True
         if line.identifier == "systemd":
@@ -324,8 +327,8 @@ class LogEvidence:
     def has_heard(self, names: Collection[str], after: int, now: float) -> bool:
         """Return whether the log has a line about any of these connections after line ``after``.
 
-        Lines before journald's last report of dropped lines don't count. For CUT_FOR seconds after
-        that report, the result is False (``now``: wall clock). If it is False, nothing follows from
+        Lines before journald's last line about dropped lines don't count. For CUT_FOR seconds after
+        that one, the result is False (``now``: wall clock). If it is False, nothing follows from
         the fact that no failure was logged.
         """
         cut_at, order = self._cut

@@ -18,7 +18,7 @@ comes to fewer."""
 AGAIN: Final = 3600.0
 """Seconds after which the same pair may be reported again."""
 SAME: Final = 60.0
-"""Seconds by which the log's and a poll's report of one replacement may be apart."""
+"""Seconds that may lie between the log line and the poll that show the same replacement."""
 MAX_PAIRS: Final = 1000
 """How many pairs of addresses are kept; that whose last replacement is the oldest is dropped."""
 

@@ -71,8 +71,8 @@ class Tracker:
         self._losses = LossReasons(self._log)
         self._attempt_reasons = AttemptReasons(self._log, self._losses)
         self._same_pluto = False
-        """Whether a restart of pluto between the last two reports would be known: its log is read,
-        or both reports have the same process id or an SA in common."""
+        """Whether a restart of pluto between the last two reports would be known: this run of the
+        service reads pluto's log, or both reports have the same process id or an SA in common."""
         self._seen = float("-inf")
         """When the last complete report was read, on the wall clock; -inf: none was."""
         self.missed = 0
