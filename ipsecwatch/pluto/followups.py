@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Extra polls between the regular ones: after what a waker saw, and at a time that is known before.
 
-The kernel and pluto's log may report a change before pluto's status shows it, so that one poll
-after their report isn't enough. And it is known in advance when a CONNECTING tunnel will become
-STUCK, or the tunnels of a stopped pluto DOWN.
+The kernel and pluto's log may show a change before pluto's status does, so that one poll at once
+isn't enough. And it is known in advance when a CONNECTING tunnel will become STUCK, or the tunnels
+of a stopped pluto DOWN.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAUSES: Final = (0.25, 0.5, 1.0)
-"""Seconds after a waker's report at which pluto is polled again, each counted from that report."""
+"""Seconds after a waker saw something at which pluto is polled again, all counted from then."""
 
 
 class Followups:

@@ -48,7 +48,7 @@ again."""
 QUEUE: Final = 0.1
 """Seconds between two attempts to get a place in pluto's queue."""
 WHACK_REST: Final = 600.0
-"""Seconds for which whack isn't used instead of the socket, after both have failed."""
+"""After the socket and whack have both failed, whack isn't tried again for so many seconds."""
 
 _START: Final = advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
 _HANGS: Final = advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)

@@ -274,7 +274,7 @@ class PlutoLog(LogWaker):
         return None
 
     def _reports_dropped(self, entry: JournalEntry) -> bool:
-        """Return whether an entry is journald's report that it has dropped lines of our pluto."""
+        """Return whether an entry is journald's message that it has dropped lines of our pluto."""
         if entry.field("MESSAGE_ID") != DROPPED or entry.field("_TRANSPORT") != "driver":
             return False
         pid = int(entry.field("OBJECT_PID") or 0)
