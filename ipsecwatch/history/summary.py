@@ -47,6 +47,9 @@ class Outage:
     entry: Entry | None = None
     """The journal entry about the loss, or about the transition to STUCK; None: that entry is
     missing."""
+    unseen: float = 0.0
+    """How many seconds it may have lasted unseen: within it, and after ``end`` until the next known
+    state, the tunnel wasn't watched or its state wasn't known. By the wall clock."""
     mended: bool = False
     """Whether the tunnel was UP or PARTIAL in its next known state."""
     over: bool = False
@@ -63,8 +66,8 @@ class Outage:
 
     @property
     def flap(self) -> bool:
-        """Whether the tunnel came back, after at most FLAP watched seconds."""
-        return self.mended and self.seconds <= FLAP
+        """Whether the tunnel certainly came back after FLAP seconds at most."""
+        return self.mended and self.seconds + self.unseen <= FLAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ def _outages(spans: Iterable[Span]) -> Iterator[Outage]:
         if span.state is TunnelState.UNKNOWN:
             continue
         wanted = _is_wanted(span)
+        if outage is not None:
+            outage.unseen += max(0.0, span.begin - outage.end)
         if outage is not None and wanted:
             outage.end = span.end
             outage.seconds += span.seconds

@@ -84,6 +84,31 @@ def test_a_flap_is_an_outage_that_was_over_at_once() -> None:
     assert (len(s.outages), s.flaps) == (3, 1)
 
 
+@pytest.mark.parametrize(("unknown", "flaps"), [(20, 1), (200, 0)])
+def test_an_outage_is_no_flap_if_it_may_have_lasted_longer_than_that(
+    unknown: float, flaps: int
+) -> None:
+    s = summary(
+        [(100, "up", R.NONE), (200, "down", R.PEER_DEAD), (205, "unknown", R.BAD_OUTPUT),
+         (205 + unknown, "up", R.NONE)]
+    )  # fmt: skip
+    assert [(o.seconds, o.mended) for o in s.outages] == [(5, True)]
+    assert s.flaps == flaps
+
+
+def test_an_outage_whose_end_the_service_did_not_watch_is_no_flap() -> None:
+    diary = Diary()
+    diary.began(0)
+    diary.found(0, "up")
+    diary.change(100, "up", "down", R.PEER_DEAD)
+    diary.ended(110)
+    diary.began(4000, "2")
+    diary.found(4000, "up")
+    diary.ended(5000)
+    s = summarize(diary.timelines["site"], NOON, NOON + 1e6)
+    assert [(o.seconds, o.mended, o.flap) for o in s.outages] == [(10, True, False)]
+
+
 def test_the_per_cent_is_of_the_time_that_was_watched_and_is_known() -> None:
     s = summary([(200, "up", R.NONE), (600, "unknown", R.BAD_OUTPUT), (800, "up", R.NONE)])
     assert s.seconds == {
