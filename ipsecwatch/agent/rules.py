@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -75,11 +75,6 @@ class Urgency(StrEnum):
     NORMAL = "normal"
 
 
-Switch = Literal["up", "down", "stuck", ""]
-"""The setting (of TunnelSettings) by which the user turns off a kind of notification; "": there is
-none."""
-
-
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How notifications of one kind behave and look."""
@@ -87,7 +82,6 @@ class Rule:
     rank: int
     """How bad the news is, from 0 (good) to 3. If the user closed a notification, only one with a
     higher rank is shown after it."""
-    switch: Switch
     settles: bool
     """Whether it is reported only after the matter has lasted for ``settle`` seconds."""
     lasting: bool
@@ -108,23 +102,23 @@ _LOW, _NORMAL = Urgency.LOW, Urgency.NORMAL
 RULES: Final[dict[Kind, Rule]] = {
     kind: Rule(*row)  # type: ignore[arg-type]
     for kind, *row in (
-        # kind              rank switch settles lasting urgency icon               category
-        (Kind.CONNECTED,    0, "up",    False, False, _NORMAL, "network-vpn",      "connected"),
-        (Kind.BACK,         0, "up",    False, False, _NORMAL, "network-vpn",      "connected"),
-        (Kind.ENDED,        0, "down",  True,  False, _LOW,    "network-offline",  "disconnected"),
-        (Kind.IN_PART,      0, "up",    True,  False, _NORMAL, "network-vpn",      "connected"),
-        (Kind.DEVICES,      0, "up",    True,  False, _LOW,    "network-vpn",      "connected"),
-        (Kind.DETAILS,      0, "",      False, False, _NORMAL, "dialog-information", ""),
-        (Kind.MUTED,        0, "",      False, False, _LOW,    "dialog-information", ""),
-        (Kind.OFFLINE,      1, "down",  False, True,  _LOW,    "network-offline",  "disconnected"),
-        (Kind.SETTINGS,     1, "",      False, True,  _NORMAL, "dialog-warning",   "error"),
-        (Kind.PARTIAL,      1, "down",  True,  True,  _NORMAL, "dialog-warning",   "error"),
-        (Kind.UNSTABLE,     1, "down",  False, True,  _NORMAL, "dialog-warning",   "error"),
-        (Kind.UNKNOWN,      2, "",      False, True,  _NORMAL, "dialog-question",  "error"),
-        (Kind.RECONNECTING, 2, "down",  True,  True,  _NORMAL, "network-offline",  "disconnected"),
-        (Kind.DOWN,         3, "down",  True,  True,  _NORMAL, "network-offline",  "disconnected"),
-        (Kind.STUCK,        3, "stuck", False, True,  _NORMAL, "dialog-warning",   "error"),
-        (Kind.STOPPED,      3, "down",  True,  True,  _NORMAL, "network-offline",  "disconnected"),
+        # kind              rank settles lasting urgency icon          category
+        (Kind.CONNECTED,    0, False, False, _NORMAL, "network-vpn",      "connected"),
+        (Kind.BACK,         0, False, False, _NORMAL, "network-vpn",      "connected"),
+        (Kind.ENDED,        0, True,  False, _LOW,    "network-offline",  "disconnected"),
+        (Kind.IN_PART,      0, True,  False, _NORMAL, "network-vpn",      "connected"),
+        (Kind.DEVICES,      0, True,  False, _LOW,    "network-vpn",      "connected"),
+        (Kind.DETAILS,      0, False, False, _NORMAL, "dialog-information", ""),
+        (Kind.MUTED,        0, False, False, _LOW,    "dialog-information", ""),
+        (Kind.OFFLINE,      1, False, True,  _LOW,    "network-offline",  "disconnected"),
+        (Kind.SETTINGS,     1, False, True,  _NORMAL, "dialog-warning",   "error"),
+        (Kind.PARTIAL,      1, True,  True,  _NORMAL, "dialog-warning",   "error"),
+        (Kind.UNSTABLE,     1, False, True,  _NORMAL, "dialog-warning",   "error"),
+        (Kind.UNKNOWN,      2, False, True,  _NORMAL, "dialog-question",  "error"),
+        (Kind.RECONNECTING, 2, True,  True,  _NORMAL, "network-offline",  "disconnected"),
+        (Kind.DOWN,         3, True,  True,  _NORMAL, "network-offline",  "disconnected"),
+        (Kind.STUCK,        3, False, True,  _NORMAL, "dialog-warning",   "error"),
+        (Kind.STOPPED,      3, True,  True,  _NORMAL, "network-offline",  "disconnected"),
     )
 }  # fmt: skip
 

@@ -67,14 +67,6 @@ class ServiceNotification:
         self._matters = True
         self._meant = False
 
-    @property
-    def watched(self) -> bool:
-        """Whether the service can be followed now.
-
-        False also before it has reported pluto's state.
-        """
-        return self._lost is None and self.pluto is not None
-
     def record_pluto(self, pluto: PlutoState, now: float) -> None:
         """Record pluto's state as the service reports it; this means that it can be followed."""
         self._lost = None

@@ -345,7 +345,7 @@ class TunnelNotification:
             kind = Kind.RECONNECTING if was_up else None
         if self._unstable and (kind is None or RULES[kind].rank < RULES[Kind.DOWN].rank):
             return self._claim_unstable(now) if self.settings.down else None
-        if kind is None or (RULES[kind].switch == "down" and not self.settings.down):
+        if kind is None or (kind is not Kind.STUCK and not self.settings.down):
             return None
         children = (self.view.children_up, self.view.children) if kind is Kind.PARTIAL else (0, 0)
         return Claim(kind, reason, children)

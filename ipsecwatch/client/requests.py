@@ -210,7 +210,7 @@ async def _take_snapshot(
 
 
 def _changed_hands() -> ChangedHandsError:
-    return ChangedHandsError("ipsecwatch was just restarted", "Ask again")
+    return ChangedHandsError("ipsecwatch just changed its connection to the bus", "Ask again")
 
 
 async def instances(within: float = 5.0) -> list[str]:
