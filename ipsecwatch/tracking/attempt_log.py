@@ -139,7 +139,10 @@ class AttemptLog:
         return max((self._heard.get(name, 0) for name in names), default=0)
 
     def restart(self) -> None:
-        """Forget the serials of phase 1: another pluto counts from 1 again. Keep all evidence."""
+        """Forget which IKE SA each connection began last: another pluto counts from 1 again.
+
+        All evidence is kept.
+        """
         for attempts in self._by_name.values():
             attempts.begun = None
 
