@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import language, session
-from ipsecwatch.cli.common import verb
+from ipsecwatch.cli.parser import verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import agent_file
 

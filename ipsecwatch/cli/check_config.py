@@ -14,14 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import config
-from ipsecwatch.cli.common import (
-    EXIT_NO,
-    EXIT_OK,
-    EXIT_UNKNOWN,
-    Failure,
-    add_instance,
-    verb,
-)
+from ipsecwatch.cli.failure import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, Failure
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import AgentSettings, ConfigError, Settings, UnreadableError
 from ipsecwatch.sanitize import clean

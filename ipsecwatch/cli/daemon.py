@@ -11,15 +11,9 @@ from threading import Barrier
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import config
-from ipsecwatch.cli.common import (
-    EXIT_OK,
-    EXIT_UNKNOWN,
-    EXIT_USAGE,
-    Failure,
-    add_instance,
-    instance_settings,
-    verb,
-)
+from ipsecwatch.cli.common import instance_settings
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE, Failure
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libsystemd.binding import NoLibraryError, binding
 from ipsecwatch.pluto.sandbox import hidden_folder

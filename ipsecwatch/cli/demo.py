@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Final, TextIO, cast
 from ipsecwatch import client, recording
 from ipsecwatch.agent import session
 from ipsecwatch.agent.notifications import plain
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.cli.display import terminal
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE, Failure
+from ipsecwatch.cli.parser import verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import AgentSettings, Settings
 from ipsecwatch.reasons import REASON_TEXTS

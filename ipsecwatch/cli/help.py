@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli import main, suggest
-from ipsecwatch.cli.common import EXIT_OK, verb
+from ipsecwatch.cli.failure import EXIT_OK
+from ipsecwatch.cli.parser import verb
 from ipsecwatch.cli.verbs import VERBS
 
 if TYPE_CHECKING:

@@ -12,7 +12,9 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, Parser, fail, wants_ascii
+from ipsecwatch.cli.common import wants_ascii
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE, Failure, fail
+from ipsecwatch.cli.parser import Parser
 from ipsecwatch.cli.verbs import VERBS
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import mutes
 from ipsecwatch.agent.mutes import MutesError, Until
-from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_USAGE, Failure, verb
+from ipsecwatch.cli.failure import EXIT_NO, EXIT_OK, EXIT_USAGE, Failure
+from ipsecwatch.cli.parser import verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.client.connection_names import is_uuid, names_of
 from ipsecwatch.sanitize import clean

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import saved_text
-from ipsecwatch.cli.common import EXIT_OK, reason_json, verb
+from ipsecwatch.cli.common import reason_json
+from ipsecwatch.cli.failure import EXIT_OK
+from ipsecwatch.cli.parser import verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import (
     address_pools,

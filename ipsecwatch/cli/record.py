@@ -17,15 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import recording
 from ipsecwatch.cli import redact
-from ipsecwatch.cli.common import (
-    EXIT_OK,
-    EXIT_USAGE,
-    Failure,
-    add_instance,
-    instance_settings,
-    verb,
-)
+from ipsecwatch.cli.common import instance_settings
 from ipsecwatch.cli.display import terminal
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE, Failure
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import Reader, daemon_info
 from ipsecwatch.pluto import whack

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ipsecwatch import recording
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, MAX_INPUT, Failure, read_input, verb
+from ipsecwatch.cli.common import MAX_INPUT, read_input
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE, Failure
+from ipsecwatch.cli.parser import verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.sanitize import clean

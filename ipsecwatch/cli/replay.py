@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import recording
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, reason_json, verb
+from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.display import terminal
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_UNKNOWN, Failure
+from ipsecwatch.cli.parser import verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import LogLine

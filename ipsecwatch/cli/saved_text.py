@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import Failure, read_input
+from ipsecwatch.cli.common import read_input
+from ipsecwatch.cli.failure import Failure
 from ipsecwatch.libreswan.grammar import NUMBER, PREFIX
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.sanitize import clean

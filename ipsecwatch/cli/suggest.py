@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import EXIT_USAGE, Failure
+from ipsecwatch.cli.failure import EXIT_USAGE, Failure
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.sanitize import clean
 

@@ -18,17 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
 from ipsecwatch.cli import suggest
-from ipsecwatch.cli.common import (
-    ASK_AFTER,
-    EXIT_NO,
-    EXIT_OK,
-    EXIT_UNKNOWN,
-    Failure,
-    add_instance,
-    reason_json,
-    verb,
-)
+from ipsecwatch.cli.common import ASK_AFTER, reason_json
+from ipsecwatch.cli.failure import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, Failure
 from ipsecwatch.cli.monitor.catching_up import KnownTunnels
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels import selection
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.dbus.names import unit_name

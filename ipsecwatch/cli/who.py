@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import status
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, add_instance, verb
 from ipsecwatch.cli.display import pager, table, terminal
 from ipsecwatch.cli.display.table import Column
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_UNKNOWN
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels import health, listing, source
 from ipsecwatch.cli.tunnels.found import Depth
 from ipsecwatch.cli.tunnels.selection import matcher, natural, read_states

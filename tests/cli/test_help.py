@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from ipsecwatch.cli import main
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Parser
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE
+from ipsecwatch.cli.parser import Parser
 from ipsecwatch.cli.verbs import VERBS
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from ipsecwatch.cli import main, suggest
-from ipsecwatch.cli.common import EXIT_UNKNOWN, EXIT_USAGE
+from ipsecwatch.cli.failure import EXIT_UNKNOWN, EXIT_USAGE
 
 GATEWAYS = [f"gw-{n:04}" for n in range(5000)]
 

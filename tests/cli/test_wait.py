@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_UNKNOWN
+from ipsecwatch.cli.failure import EXIT_NO, EXIT_OK, EXIT_UNKNOWN
 from ipsecwatch.cli.wait import Waiting
 from ipsecwatch.client import Lost, Update
 from ipsecwatch.report import PlutoState

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ipsecwatch.cli.common import EXIT_USAGE
+from ipsecwatch.cli.failure import EXIT_USAGE
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import Settings
 from tests.support.paths import TOP

@@ -14,7 +14,9 @@ from ipsecwatch import client
 from ipsecwatch.agent import language
 from ipsecwatch.cli.bar import formats
 from ipsecwatch.cli.bar.line import Picture
-from ipsecwatch.cli.common import ASK_AFTER, EXIT_OK, add_instance, verb
+from ipsecwatch.cli.common import ASK_AFTER
+from ipsecwatch.cli.failure import EXIT_OK
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels import selection
 from ipsecwatch.cli.tunnels.own_names import in_pluto
 from ipsecwatch.cli.verbs import VERBS

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import __version__
 from ipsecwatch.cli.check.threshold import Threshold
-from ipsecwatch.cli.common import Failure, add_instance, verb
 from ipsecwatch.cli.display.terminal import Row, ago, count
+from ipsecwatch.cli.failure import Failure
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels import source
 from ipsecwatch.cli.tunnels.found import Depth
 from ipsecwatch.cli.tunnels.selection import is_pattern, matcher

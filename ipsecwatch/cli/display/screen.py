@@ -19,9 +19,9 @@ import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import EXIT_USAGE, Failure
 from ipsecwatch.cli.display import keys
 from ipsecwatch.cli.display.terminal import width
+from ipsecwatch.cli.failure import EXIT_USAGE, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,11 +13,12 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, add_instance, verb
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.doctor import desktop, service
 from ipsecwatch.cli.doctor.finding import Finding, Mark, bad
 from ipsecwatch.cli.doctor.machine import LIMIT, Machine, Places, limited
+from ipsecwatch.cli.failure import EXIT_NO, EXIT_OK
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.client import ClientError
 from ipsecwatch.dbus.errors import BusError

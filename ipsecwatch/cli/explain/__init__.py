@@ -8,7 +8,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, add_instance, read_input, verb
+from ipsecwatch.cli.common import read_input
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE, Failure
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.verbs import VERBS
 
 if TYPE_CHECKING:

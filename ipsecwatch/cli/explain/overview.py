@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli.common import Failure, reason_json
+from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain import describe
 from ipsecwatch.cli.explain.answers import is_ambiguous
+from ipsecwatch.cli.failure import Failure
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.reasons import REASON_TEXTS, ReasonText
 from ipsecwatch.report import Extent, instance_name

@@ -7,9 +7,9 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli.common import Failure
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain import overview, reading
+from ipsecwatch.cli.failure import Failure
 from ipsecwatch.report import Knowledge
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch.cli import suggest
-from ipsecwatch.cli.common import Failure
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain import GIVE, lookup
+from ipsecwatch.cli.failure import Failure
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:

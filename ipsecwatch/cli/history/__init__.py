@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, add_instance, verb
 from ipsecwatch.cli.display import pager
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE, Failure
 from ipsecwatch.cli.history import json_form, screen
 from ipsecwatch.cli.history.reading import Source
 from ipsecwatch.cli.history.times import FORMS, parse_time
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels.selection import pick_named
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.dbus.names import unit_name

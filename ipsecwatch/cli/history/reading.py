@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ipsecwatch import client
-from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.failure import Failure
 from ipsecwatch.history import message_ids
 from ipsecwatch.history.entries import (
     FIELDS,

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__, client
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, add_instance, fail, verb
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_UNKNOWN, Failure, fail
 from ipsecwatch.cli.metrics.exposition import Family, Format, Kind, Sample, write
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.sanitize import clean

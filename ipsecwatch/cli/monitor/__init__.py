@@ -15,18 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import client
 from ipsecwatch.cli import suggest
-from ipsecwatch.cli.common import (
-    ASK_AFTER,
-    EXIT_OK,
-    EXIT_USAGE,
-    Failure,
-    add_instance,
-    reason_json,
-    verb,
-)
+from ipsecwatch.cli.common import ASK_AFTER, reason_json
 from ipsecwatch.cli.display import terminal
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE, Failure
 from ipsecwatch.cli.monitor import hooks
 from ipsecwatch.cli.monitor.catching_up import KnownTunnels, Transition
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels.own_names import Titles, in_pluto
 from ipsecwatch.cli.tunnels.source import with_titles
 from ipsecwatch.cli.verbs import VERBS

@@ -8,17 +8,10 @@ import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli.common import (
-    EXIT_NO,
-    EXIT_OK,
-    EXIT_UNKNOWN,
-    EXIT_USAGE,
-    Failure,
-    add_instance,
-    reason_json,
-    verb,
-)
+from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.display import pager, terminal
+from ipsecwatch.cli.failure import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE, Failure
+from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels import health, selection, source
 from ipsecwatch.cli.tunnels.found import Depth
 from ipsecwatch.cli.tunnels.selection import Selection

@@ -17,10 +17,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
-from ipsecwatch.cli.common import ASK_AFTER, EXIT_OK
+from ipsecwatch.cli.common import ASK_AFTER
 from ipsecwatch.cli.display import keys, terminal
 from ipsecwatch.cli.display.screen import Screen, require_terminal
 from ipsecwatch.cli.display.terminal import Row
+from ipsecwatch.cli.failure import EXIT_OK
 from ipsecwatch.cli.tunnels import facts, health, listing, selection, source
 from ipsecwatch.cli.tunnels.found import Depth, Found
 from ipsecwatch.client.connection_names import ConnectionNames

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ipsecwatch.cli.common import EXIT_USAGE, Failure
+from ipsecwatch.cli.failure import EXIT_USAGE, Failure
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import TunnelState
 

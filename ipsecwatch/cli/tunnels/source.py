@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import Failure, instance_settings
+from ipsecwatch.cli.common import instance_settings
 from ipsecwatch.cli.display.terminal import Row
+from ipsecwatch.cli.failure import Failure
 from ipsecwatch.cli.tunnels.found import Depth, Details, Found
 from ipsecwatch.cli.tunnels.health import ILL, not_recognised
 from ipsecwatch.sanitize import clean

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.failure import Failure
 from ipsecwatch.cli.history import reading
 from ipsecwatch.cli.history.reading import Source
 from ipsecwatch.history import message_ids

@@ -17,8 +17,8 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.cli import main, monitor
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE
 from ipsecwatch.cli.display import terminal
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE
 from ipsecwatch.cli.monitor.catching_up import KnownTunnels
 from ipsecwatch.reasons import LOG_TEXTS
 from ipsecwatch.states import LogState, PlutoState

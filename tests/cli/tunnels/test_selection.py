@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from ipsecwatch.cli.common import EXIT_UNKNOWN, EXIT_USAGE, Failure
 from ipsecwatch.cli.display.terminal import Row
+from ipsecwatch.cli.failure import EXIT_UNKNOWN, EXIT_USAGE, Failure
 from ipsecwatch.cli.tunnels.selection import Selection, matcher, natural, pick, read_states
 from ipsecwatch.tunnel import Reason, TunnelState
 

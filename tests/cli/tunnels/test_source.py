@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.cli import main
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN
+from ipsecwatch.cli.failure import EXIT_OK, EXIT_UNKNOWN
 from ipsecwatch.cli.tunnels import health, source
 from ipsecwatch.cli.tunnels.found import Depth
 from ipsecwatch.config import Settings
