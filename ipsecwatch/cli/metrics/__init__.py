@@ -154,7 +154,7 @@ def _tunnels(seen: Snapshot) -> Iterator[Family]:
         "children": "Pairs of subnets of the tunnel.",
         "children_up": "Pairs of subnets that have a Child SA.",
         "clients": "Peers that are connected through a template.",
-        "attempts": "Negotiations since the tunnel was last up.",
+        "attempts": "Negotiations since pluto began to try to bring the tunnel up.",
     }
     read = {"clients": "instances"}
     for name, what in numbers.items():
