@@ -43,9 +43,9 @@ class ThrottledBus(MessageBus):
 
 
 class PausableLoop:
-    """Stands for the event loop towards the library, so that reading can be paused.
+    """Given to the library in the place of the event loop, so that reading can be paused.
 
-    It passes everything on to the real loop, and remembers the one reader that the library adds.
+    It passes everything on to the event loop, and remembers the one reader that the library adds.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

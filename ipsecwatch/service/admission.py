@@ -48,7 +48,7 @@ MAX_KEPT: Final = 128
 """Calls of one caller that are kept until its user is known; further calls are refused. dbus-daemon
 passes on no more than so many unanswered calls of one caller."""
 CALM: Final = 16 << 10
-"""A large answer to another user than root is made only once the bus has at most so many bytes
+"""A large answer for a user other than root is made only once the bus has at most so many bytes
 unread from us: signals wait behind such answers, and a busy bus reads slowly from us."""
 BUSY: Final = 64 << 10
 """While the bus has so many bytes or more unread from us, no refusal is sent to a caller whose user
@@ -198,8 +198,8 @@ class Admission:
     def sent(self, to: str, size: int) -> None:
         """Count a message of ``size`` bytes, sent to the caller ``to``, as unread by its user.
 
-        If the user has much unread now, ping the one of its connections that has most unread, to
-        find out whether it reads. Do nothing if the user is root, or isn't known.
+        If the user has much unread now (Unread.to_ask()), ping the one of its connections that has
+        most unread, to find out whether it reads. Do nothing if the user is root, or isn't known.
         """
         if uid := self._users.get(to):  # neither unknown, nor root
             self.unread.sent(uid, to, size, _now())
@@ -281,10 +281,10 @@ class Admission:
             self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "Failed", text))
 
     def _refuse(self, connection: BusConnection, call: Call, uid: int, refusal: Refusal) -> None:
-        """Send a caller the error ``refusal``. Then ping the user if it has much unread.
+        """Send a caller the error ``refusal``. Then ping its user if that has much unread.
 
-        The error isn't sent to a user other than root that was sent MAX_REFUSALS errors since it
-        last showed that it reads, nor while the bus has BUSY bytes unread from us.
+        Root is always sent the error. Another user isn't sent it if it was sent MAX_REFUSALS of
+        them since it last showed that it reads, or while the bus has BUSY bytes unread from us.
         """
         if uid == 0 or (self.unread.may_refuse(uid, _now()) and connection.in_flight < BUSY):
             connection.error(call, refusal.name, str(refusal))
@@ -311,7 +311,7 @@ class Admission:
         connection.error(call, error.name, str(error))
 
     def _looked_up(self, sender: str) -> None:
-        """Remember the user that the bus has named for a caller, and answer the calls that waited.
+        """Remember the user that the bus has named for a caller, and admit the calls that waited.
 
         If the caller is gone, or the question was cancelled, drop these calls.
         """

@@ -171,8 +171,8 @@ class Service:
         """Run the service until SIGTERM, SIGINT or stop(). Read the settings again on SIGHUP.
 
         Before returning, publish and save what is queued (FAREWELL), close all parts, and write to
-        the journal that watching ended. Raise bus.RefusedError if the service can't get its bus
-        name at the start, and CoreEndedError if a task that the service needs has ended.
+        the journal that watching ended, if it had begun. Raise bus.RefusedError if the service
+        can't get its bus name at the start, and CoreEndedError if a task that it needs has ended.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -339,7 +339,7 @@ class Service:
         return PollOutcome(news, poll, asked, known=known, shared=shared, silent=silent)
 
     def _where_log_is(self, now: float) -> LogState:
-        """Return where pluto's log is read from ``now`` (wall clock).
+        """Return where pluto's log is read from, at the time ``now`` (wall clock).
 
         Write it to our own log if it isn't what was written there last, except CUT. In the same
         way, write there why pluto's log file can't be read.

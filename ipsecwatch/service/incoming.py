@@ -141,7 +141,7 @@ async def is_dbus_broker(connection: BusConnection) -> bool:
 async def overrun(
     connection: BusConnection, spare: Callable[[], BusConnection | None], left: LeftBehind
 ) -> None:
-    """Wait until messages to ``connection`` wait too long in the bus, or the connection is lost.
+    """Return once messages to ``connection`` are held up too long in the bus, or it is lost.
 
     ``spare`` returns another connection, to which nobody sends: the bus's answers on both are
     compared. While it returns None, or while ``left`` is full, only the loss of ``connection`` ends
@@ -157,14 +157,14 @@ async def overrun(
 
 
 async def _waits(connection: BusConnection, quiet: BusConnection, left: LeftBehind) -> bool:
-    """Return whether messages to ``connection`` wait too long in the bus now (LAG, TIMES).
+    """Return whether messages to ``connection`` are held up too long in the bus now (LAG, TIMES).
 
-    The bus is asked a question on both connections, and the times of its answers are compared.
-    False: the answer comes in time; or another cause is likely for its being late. Such causes are
-    that the answer on ``quiet`` is late as well (the bus is slow), that bytes for us wait in the
-    kernel (we are slow), that the bus hasn't read what we sent before, that nothing at all comes in
-    (it isn't the queue), or that so much comes in that the queue will soon be empty (SLOW). Also
-    resume or pause the reading of the old connections in ``left``.
+    The bus is asked a question on both connections, and the times of its answers are compared. The
+    result is False if the answer on ``connection`` comes in time, or if it is late for another
+    reason: the answer on ``quiet`` is late as well (the bus is slow), bytes for us wait in the
+    kernel (we are slow), the bus hasn't read what we sent before, nothing at all comes in, or so
+    much comes in that the queue will soon be empty (SLOW). Also resume or pause the reading of the
+    old connections in ``left``.
     """
     if connection.in_flight > OWN:
         return False

@@ -63,7 +63,7 @@ class LogSource:
         self._serial, self._heard_last = serial, self._heard
 
     def state(self, now: float, *, journal: bool, file: bool) -> LogState:
-        """Return where pluto's log is read from ``now`` (wall clock).
+        """Return where pluto's log is read from, at the time ``now`` (wall clock).
 
         ``journal``, ``file``: whether the journal and pluto's log file can be read. The result is
         CUT for CUT_FOR seconds after journald dropped lines, if the journal can be read. Else it is

@@ -182,7 +182,8 @@ class Methods:
 
         If the caller named none, it is the object's first interface that has a method of this name.
         Raise Refusal if there is no such object, interface or method, or if the arguments have
-        another signature or were removed because they are too large.
+        another signature or were removed because they are too large. The interface Peer needs no
+        object.
         """
         offered = self._objects.interfaces_of(call.path)
         if call.interface == PEER:  # it is about the connection, whatever the path
@@ -323,10 +324,11 @@ class Methods:
         return (brief_details if brief else tunnel_details)(tunnel, context)
 
     async def _authorize(self, request: Request) -> None:
-        """Raise Refusal unless the caller may read details. Root may, and whom polkit allows it.
+        """Raise Refusal unless the caller may read details: it is root, or polkit allows it.
 
         polkit isn't asked about root, so that root is answered even if polkit hangs or isn't
-        installed. polkit may ask a person for a password, if the caller allows that.
+        installed. polkit may ask a person for a password, if the caller allows that. Raise Refusal
+        as well if too many checks wait for polkit already.
         """
         call, uid = request.call, request.uid
         if uid == 0:

@@ -43,7 +43,7 @@ class PollEntries:
         self._journal = journal
         self._state_file = state_file
         self._pluto: PlutoState | None = None
-        """How pluto was by the last poll; by the last one that didn't find it STARTING. None: there
+        """pluto's state by the last poll that found it in another state than STARTING; None: there
         was no such poll."""
         self._strange: set[str] = set()
         """The kinds (_shape()) of unrecognised lines that were reported already."""
@@ -99,8 +99,8 @@ class PollEntries:
     def _write_pluto(self, outcome: PollOutcome) -> None:
         """Write an entry if pluto's state has changed since the last poll.
 
-        There is an entry if it is STOPPED or UNREACHABLE now, also at the first poll; and if it is
-        RUNNING again after one of these two. STARTING is passed over, as if there was no poll.
+        There is an entry if pluto is STOPPED or UNREACHABLE now, also at the first poll; and if it
+        is RUNNING again after one of these two. A poll that finds it STARTING is passed over.
         """
         pluto, was = outcome.news.pluto, self._pluto
         ill = _ILL.get(pluto)

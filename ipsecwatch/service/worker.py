@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 LARGE: Final = 256 << 10
 """Characters. A longer answer of pluto is parsed in a thread."""
 MANY: Final = 100
-"""Number of tunnels. If there are more, the tracker runs in a thread."""
+"""Number of tunnels, or of connections in a report. If there are more, the tracker runs in a
+thread."""
 SWITCH: Final = 0.0005
 """Seconds for which a thread may keep the interpreter lock while another thread waits for it. With
 Python's default of 5 ms the event loop would wait that long after each system call."""
@@ -86,8 +87,8 @@ class Worker:
     async def _alone(self, work: Callable[..., T], *args: object, size: int = 0) -> T:
         """Call ``work``, a method of the tracker, when no other one runs. Return its result.
 
-        It runs in a thread if ``size``, or the number of tunnels, is more than MANY. Log lines that
-        came meanwhile (hear()) are passed to the tracker afterwards.
+        ``work`` runs in a thread if ``size``, or the number of tunnels, is more than MANY. Log
+        lines that came meanwhile (hear()) are passed to the tracker afterwards.
         """
         async with self._turn:
             many = max(size, len(self._tracker.tunnels)) > MANY
