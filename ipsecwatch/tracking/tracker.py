@@ -257,7 +257,8 @@ class Tracker:
         self._log.compare(report, poll.at)
         self.missed += run.count_missed(report)
         run.note_states(poll, report)
-        self._sa_watch.note(report, poll)
+        if report is not self._report:  # else its timers and counters are as old as before
+            self._sa_watch.note(report, poll)
         self._report = report
         if self._records.run.is_loading(poll.mono) and not report.connections:
             self.pluto = PlutoState.STARTING

@@ -50,6 +50,16 @@ def test_a_new_tunnel_that_is_down_is_not_announced() -> None:
     assert not change.announced
 
 
+def test_timers_are_as_old_as_the_status_that_has_them() -> None:
+    # Between two questions for the whole status, the service passes the last one again.
+    tracker = Tracker()
+    first = replace(poll(0, [SITE], UP), boot=1000.0)
+    tracker.observe(first)
+    tracker.hear(LogLine(START + 20, '"site" #2: sent INFORMATIONAL request'))
+    tracker.observe(replace(first, at=START + 30, mono=30.0, boot=1030.0))
+    assert tracker.sa_times.answered == 1000.0
+
+
 def test_an_ike_sa_alone_is_never_up() -> None:
     assert history(poll(0, [SITE]), poll(5, [SITE], [ike(1, "site")])) == [
         "->down",
