@@ -4,7 +4,7 @@
 Rooms lie on floors. A module imports from its own room and from lower floors only: never from a
 higher one, and never from another room of its own floor. A pure room does no I/O and reads no
 clock, so it imports only pure rooms and the few modules of the standard library that are listed
-here. Every module must belong to a room.
+here. Every module must belong to a room, and no modules import each other in a circle.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import shutil
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -97,7 +98,26 @@ def findings(package: Path) -> list[str]:
             found += _judge(name, *homes[0], imported)
         if homes[0][1].pure:
             found += [f"{name} is pure and calls {call}()" for call in _calls(tree)]
-    return found
+    return found + _circle(files)
+
+
+def _circle(files: dict[str, Path]) -> list[str]:
+    """Say in a line which modules import each other in a circle, if any do."""
+    imports = {
+        name: {
+            i[1:] for i in _imports(ast.parse(file.read_text(encoding="utf-8")), files) if _ours(i)
+        }
+        for name, file in files.items()
+    }
+    try:
+        TopologicalSorter({n: i - {n} for n, i in imports.items()}).prepare()
+    except CycleError as e:
+        return [f"a circle: {' > '.join(sorted(set(e.args[1])))}"]
+    return []
+
+
+def _ours(imported: str) -> bool:
+    return imported.startswith(".")
 
 
 def _judge(name: str, floor: int, home: Room, imported: str) -> list[str]:
@@ -194,6 +214,11 @@ def test_every_room_is_there() -> None:
             "pluto/poller.py",
             "from ipsecwatch.service import Service",
             "pluto.poller imports service, which isn't below it",
+        ),
+        (
+            "report.py",
+            "def f():\n    from ipsecwatch.tunnel import Tunnel",
+            "a circle: report > tunnel",
         ),
         ("attic.py", "", "attic belongs to 0 rooms: give it one in FLOORS"),
     ],

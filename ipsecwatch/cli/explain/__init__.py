@@ -16,8 +16,6 @@ from ipsecwatch.cli.verbs import VERBS
 if TYPE_CHECKING:
     import argparse
 
-GIVE: Final = "Give a file, - for stdin, a word that pluto prints, or a tunnel's name"
-
 EXAMPLES: Final = (
     ("ipsec whack --status | ipsecwatch explain", "explain a status in plain words"),
     ("journalctl -u ipsec | ipsecwatch explain", "pluto's log"),
@@ -62,6 +60,8 @@ def _explanation(args: argparse.Namespace) -> str:
 
         return own_words.listed(as_json=args.json)
     if not args.what.strip():
+        from ipsecwatch.cli.explain.word import GIVE
+
         raise Failure("that is neither a file nor a word", GIVE, EXIT_USAGE)
     if args.instance:
         from ipsecwatch.cli.explain import word

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import suggest
 from ipsecwatch.cli.display import terminal
-from ipsecwatch.cli.explain import GIVE, lookup
+from ipsecwatch.cli.explain import lookup
 from ipsecwatch.cli.failure import Failure
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from ipsecwatch.cli.explain.live import Live
+
+GIVE: Final = "Give a file, - for stdin, a word that pluto prints, or a tunnel's name"
+"""The hint where an argument can't be explained."""
 
 
 def explanation(word: str, *, as_json: bool) -> str:
