@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch monitor``: prints how the tunnels are, then transitions as they happen."""
+"""``ipsecwatch monitor``: prints the tunnels' states, and then each transition when it happens."""
 
 from __future__ import annotations
 
@@ -45,12 +45,13 @@ EXAMPLES: Final = (
 
 _NO_ENTRIES: Final = "the journal doesn't reach back to the transition of --since"
 SHOWN: Final = 20
-"""The number of tunnels up to which all are listed at the beginning; of more, only the first SHOWN
-of those that are neither UP nor WAITING."""
+"""Up to this number of tunnels, all are listed at the beginning. Of more tunnels, only those that
+are neither UP nor WAITING are listed, and again at most this number."""
 _WELL: Final = (TunnelState.UP, TunnelState.WAITING)
 _LONGEST: Final = 3600.0
 _NARROW: Final = 30
-"""Below this width in columns, sentences begin right after the time."""
+"""On a terminal with fewer columns, sentences begin one space behind the time, and not below the
+tunnels' names."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -96,7 +97,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _program(path: str) -> str:
-    """Return the path of the program. Raise Failure where it isn't absolute, or can't be run."""
+    """Return ``path``, the program of --exec, unchanged.
+
+    Raise Failure if it isn't an absolute path, or no file that this user may execute.
+    """
     if not os.path.isabs(path):
         hint = "Give the path from / on: PATH isn't searched"
         raise Failure(f"--exec {clean(path)} isn't an absolute path", hint, EXIT_USAGE)
@@ -108,7 +112,10 @@ def _program(path: str) -> str:
 
 
 def _position(text: str | None) -> Position | None:
-    """Return the position that --since names; None without it. Raise Failure for another text."""
+    """Return the value of --since as a Position; None if the option isn't given.
+
+    Raise Failure for a text that isn't RUN_ID:SERIAL.
+    """
     if text is None:
         return None
     from ipsecwatch.cli.monitor import past
@@ -120,14 +127,21 @@ def _position(text: str | None) -> Position | None:
 
 
 def printer(args: argparse.Namespace) -> Json | Text:
-    """Return the formatter for ``--json``, or for people; with ``--exec`` the latter is quiet."""
+    """Return the formatter for these options: Json with --json, else Text.
+
+    With --exec and without --json, nothing is printed: the Text is quiet.
+    """
     if args.json:
         return Json()
     return Text(terminal.Paint(terminal.colour_wanted()), quiet=bool(args.exec))
 
 
 class Monitor:
-    """Follows the service, and prints its events; with names, of tunnels only those."""
+    """Follows the service, and prints its events in the form of ``out``.
+
+    ``names``: the names and patterns of the tunnels to print; empty: all. ``since``: also print the
+    transitions after this one, from the journal.
+    """
 
     def __init__(
         self,
@@ -146,11 +160,10 @@ class Monitor:
         self._asks_for_titles = isinstance(out, Text) or any(map(_is_pattern, names))
 
     async def follow(self, program: str | None, limit: float) -> None:
-        """Print events for ever; run ``program`` for each transition that has a signal.
+        """Print events until cancelled. Run ``program`` at each TunnelUp, TunnelDown, TunnelStuck.
 
-        The signals are up, down and stuck, as in signal_for(). ``program`` None: run none.
-        ``limit``: seconds that one run of it may take. Raise Failure as _check() does, and where
-        the journal that --since needs can't be read.
+        ``program`` None: run nothing. ``limit``: the seconds that one run may take. Raise Failure
+        as _check() does, and if the journal, which --since needs, can't be read.
         """
         runner = hooks.Hooks(program, limit) if program else None
         try:
@@ -169,10 +182,10 @@ class Monitor:
                 await runner.close()
 
     def _handle(self, event: client.Event, *, patient: bool) -> list[Transition]:
-        """Record and print an event; return the transitions of the wanted tunnels that it brought.
+        """Record and print an event. Return the transitions that follow from it.
 
-        Those that --since asks for come with the first Snapshot. ``patient``: a named tunnel that
-        isn't listed yet is no error. Raise Failure as follow() does.
+        These are only of tunnels to print. For the first Snapshot, they are those that --since asks
+        for. ``patient`` is explained in _check(). Raise Failure as follow() does.
         """
         first = not self._known.run_id
         news = [t for t in self._known.apply(event, time.time()) if self._wanted(t.name)]
@@ -192,10 +205,10 @@ class Monitor:
         return news
 
     def _begin(self, seen: client.Snapshot, *, first: bool, patient: bool) -> list[Transition]:
-        """Print a Snapshot; return the transitions that --since asks for, from the journal.
+        """Print a Snapshot. Return the transitions that --since asks for; [] without --since.
 
-        ``first``: it is the first Snapshot; only then are names checked, and --since is used.
-        ``patient`` is as in _check(). Raise Failure as follow() does.
+        ``first``: it is the first Snapshot. For later ones, names aren't checked, and --since isn't
+        used any more. ``patient`` is explained in _check(). Raise Failure as follow() does.
         """
         if first:
             self._check(seen, patient=patient)
@@ -207,10 +220,10 @@ class Monitor:
         return [t for t in past.transitions if self._wanted(t.name)] if past else []
 
     def _check(self, seen: client.Snapshot, *, patient: bool) -> None:
-        """Raise Failure where a named tunnel isn't listed; a name that is a pattern isn't checked.
+        """Raise Failure if a tunnel that the command line names isn't listed.
 
-        While pluto's state isn't RUNNING, or with ``patient``, the tunnel may be listed later, and
-        so only a warning is printed.
+        A pattern may fit no tunnel. ``patient``, or while pluto isn't running: only print a warning
+        on stderr, since the tunnel may be listed later.
         """
         names = {v.name for v in seen.tunnels.values()}
         for name in self._names:
@@ -236,7 +249,7 @@ class Monitor:
 
 
 def _names(event: client.Event) -> list[str]:
-    """Return pluto's names of the tunnels that an event has views of."""
+    """Return pluto's names of the tunnels that an event describes; [] for events on the service."""
     match event:
         case client.Snapshot():
             return [view.name for view in event.tunnels.values()]
@@ -246,14 +259,14 @@ def _names(event: client.Event) -> list[str]:
 
 
 def _is_pattern(name: str) -> bool:
-    """Return whether a name is a pattern: it has ``*`` or ``?``. Brackets don't make it one."""
+    """Return whether a name is a pattern: it has ``*`` or ``?``. ``rw[3]`` is none."""
     return "*" in name or "?" in name
 
 
 def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
-    """Return the transitions in the journal after ``since``, up to the Snapshot's serial.
+    """Return the transitions in the journal from the one after ``since`` up to the Snapshot.
 
-    Raise Failure where the journal can't be read.
+    ``instance``: the service's instance. Raise Failure if the journal can't be read.
     """
     from ipsecwatch.cli.history.reading import Source
     from ipsecwatch.cli.monitor import past
@@ -263,13 +276,13 @@ def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
 
 
 class Text:
-    """Formats events for people, as lines; the date stands before the first event of a day.
+    """Formats events as lines for people. A line with the date comes before a day's first event.
 
     ``quiet``: all methods yield nothing.
     """
 
     unit = IPSEC
-    """The systemd unit that runs pluto, as in Json; the lines for people don't have advice."""
+    """The systemd unit that runs pluto. Only Hooks uses it here: the lines have no advice."""
 
     def __init__(self, paint: terminal.Paint, *, quiet: bool = False) -> None:
         self._paint = paint
@@ -280,11 +293,12 @@ class Text:
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
-        """Yield lines with the number of tunnels in each state, and with each of these ``views``.
+        """Yield lines about a Snapshot's tunnels, of which ``views`` are those to print.
 
-        Of more than SHOWN tunnels, yield the first SHOWN of those that are neither UP nor WAITING,
-        and how many others there are. ``again``: it isn't the first Snapshot; yield only the
-        numbers.
+        The first line has the number of tunnels in each state, and pluto's state if pluto isn't
+        running. ``again`` False (the first Snapshot): a line for each tunnel follows, the worst
+        state first. SHOWN says which ones if there are many; the last line has the number of the
+        others.
         """
         now = time.time()
         titles = {uuid: self.titles.shown(uuid) for uuid in self.titles.by_uuid}
@@ -303,7 +317,10 @@ class Text:
             yield from self._line(now, more)
 
     def _standing(self, now: float, row: terminal.Row) -> Iterator[str]:
-        """Yield a tunnel's present state, in one line, or in several on a narrow terminal."""
+        """Yield a line about a tunnel's present state, folded into several on a narrow terminal.
+
+        ``now``, in seconds since the epoch, is printed in front.
+        """
         sign = self._paint.state(row.state, terminal.mark(row.state))
         state = self._paint.state(row.state, terminal.pad(row.state.value, 10))
         why = f"  {words}" if (words := terminal.words(row)) else ""
@@ -314,7 +331,7 @@ class Text:
         yield from self._dated(now, terminal.folded(line, pieces, terminal.terminal_width()))
 
     def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
-        """Yield a line for each transition."""
+        """Yield a line for each transition, with the time at which it happened."""
         for t in [] if self._quiet else news:
             yield from self._date(t.at)
             name = self.titles.shown(t.name)
@@ -323,9 +340,9 @@ class Text:
             )
 
     def missed(self, count: int | None) -> Iterator[str]:
-        """Yield a line about ``count`` missing transitions; none for 0.
+        """Yield a line that says how many transitions aren't printed; nothing for ``count`` 0.
 
-        ``count`` None: their number isn't known, as the journal doesn't reach back far enough.
+        ``count`` None: the line says that the journal doesn't reach back far enough to know it.
         """
         if count is None:
             yield from self._line(time.time(), _NO_ENTRIES)
@@ -334,7 +351,7 @@ class Text:
             yield from self._line(time.time(), f"{what} missing here: ipsecwatch history")
 
     def event(self, event: client.Event) -> Iterator[str]:
-        """Yield a line for a Pluto, Log or Lost event, and none for others."""
+        """Yield a line about a Pluto, Log or Lost event; nothing for any other event."""
         now = time.time()
         match event:
             case client.Pluto():
@@ -346,7 +363,11 @@ class Text:
                 yield from self._line(now, f"{event.why}{hint}")
 
     def _line(self, at: float, text: str) -> Iterator[str]:
-        """Yield a sentence that is about no single tunnel, broken to the terminal's width."""
+        """Yield the time ``at`` and a sentence, folded to the terminal's width.
+
+        This is for sentences on pluto, the service, or all tunnels. ``at``: seconds since the
+        epoch.
+        """
         wide = terminal.terminal_width()
         begin = terminal.clock(at) + " " * (1 if wide is not None and wide < _NARROW else 3)
         first, *more = [text] if wide is None else terminal.wrap(text, wide - len(begin))
@@ -360,9 +381,9 @@ class Text:
         yield from lines
 
     def _date(self, at: float) -> Iterator[str]:
-        """Yield a line with the local date of a moment, unless it is the last date yielded.
+        """Yield a line with the local date of ``at``, in seconds since the epoch.
 
-        ``at`` is in seconds since the epoch.
+        Yield nothing if the last such line had the same date.
         """
         day = terminal.moment(at).split()[0]
         if day != self._day:
@@ -379,21 +400,22 @@ def _worst_first(row: terminal.Row) -> tuple[int, str]:
 
 
 class Json:
-    """Formats events for programs: a JSON object a line."""
+    """Formats events for programs: each as a JSON object on a line of its own."""
 
     unit = IPSEC
-    """The systemd unit that runs pluto, for advice; "": none is known to."""
+    """The systemd unit that runs pluto, for the advice; "": no unit is known to run it."""
 
     def __init__(self) -> None:
         self.titles = Titles()
-        """NetworkManager's names, only to compare patterns with; the output has the UUIDs."""
+        """NetworkManager's names of tunnels. Patterns may fit them; what is printed are UUIDs."""
 
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
-        """Yield an object with the states of these ``views``, which are of a Snapshot's tunnels.
+        """Yield an object about a Snapshot, with the states of the tunnels in ``views``.
 
-        ``again``: it isn't the first Snapshot; the transitions since the last event follow it.
+        ``again``, a member of the object: it isn't the first Snapshot. The transitions that weren't
+        signalled since the event before it are printed after it.
         """
         yield _object(
             event="snapshot",
@@ -407,9 +429,10 @@ class Json:
         )
 
     def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
-        """Yield an object for each transition, with its reason's sentence and advice.
+        """Yield an object for each transition, with the reason's sentence and advice.
 
-        The member ``caught_up`` is true where no signal reported it.
+        Its member ``caught_up`` is true if no signal reported the transition: it is from the
+        journal, or from comparing two Snapshots.
         """
         for t in news:
             yield _object(
@@ -426,15 +449,15 @@ class Json:
             )
 
     def missed(self, count: int | None) -> Iterator[str]:
-        """Yield an object with the number of missing transitions, unless that is 0.
+        """Yield an object with the number of transitions that aren't printed; nothing for 0.
 
-        ``count`` None: the number isn't known.
+        ``count`` None: the number isn't known, and is null in the object.
         """
         if count != 0:
             yield _object(event="missed", count=count)
 
     def event(self, event: client.Event) -> Iterator[str]:
-        """Yield an object for a Pluto, Log or Lost event, and none for others."""
+        """Yield an object about a Pluto, Log or Lost event; nothing for any other event."""
         match event:
             case client.Pluto():
                 yield _object(event="pluto", at=time.time(), state=event.state)

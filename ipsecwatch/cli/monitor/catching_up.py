@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Derives transitions from events, also those whose signals were lost, and each only once.
+"""Derives all transitions from the service's events, also those whose signals were lost.
 
-A second Snapshot comes where signals were lost, or the service was restarted. It is compared with
-the tunnels that were known before: each difference is a transition that wasn't signalled. A state
-that a tunnel had only in between can't be found so; such transitions are counted.
+A Snapshot after the first one comes if signals were lost, or if the service was restarted. It is
+compared with the tunnels that were known before: each difference is a transition that wasn't
+signalled. If a tunnel changed several times in between, only one transition is found. The number of
+the others is known from the serials.
 """
 
 from __future__ import annotations
@@ -22,48 +23,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One transition, from a signal, the comparison of two Snapshots, or the journal."""
+    """One transition. It is from a signal, from comparing two Snapshots, or from the journal."""
 
     name: str
     old: TunnelState
     new: TunnelState
     reason: Reason
     at: float
-    """When it was, in seconds since the epoch; when it was noticed, if that isn't known."""
+    """When the state changed, in seconds since the epoch; if that isn't known, when the change was
+    noticed."""
     serial: int
-    """The transition's own number, or that of the Snapshot that shows it."""
+    """The transition's number; if it is from comparing Snapshots, the serial of the later one."""
     told: Told | None
-    """Which signal the service sent for it, or would have sent; None: neither up, down nor
-    stuck."""
+    """The signal that the service sends for such a transition: TunnelUp, TunnelDown or TunnelStuck;
+    None: none of them."""
     run_id: str
-    """The run of the service that ``serial`` belongs to."""
+    """The run of the service in which ``serial`` was counted."""
     caught_up: bool = False
-    """Whether no signal reported it: it is from a comparison of Snapshots, or from the journal."""
+    """Whether no signal reported it: it is from comparing Snapshots, or from the journal."""
 
 
 class KnownTunnels:
-    """The last known view of each tunnel. ``now`` is always the wall clock, in seconds."""
+    """Keeps the last known view of each tunnel, and finds transitions.
+
+    In its methods, ``now`` is the present time, in seconds since the epoch.
+    """
 
     def __init__(self) -> None:
         self.views: dict[str, View] = {}
-        """The listed tunnels, by name; while pluto can't be asked, also those that were listed."""
+        """The listed tunnels, by name. If the last Snapshot came while pluto didn't answer, also
+        those that were listed before it, as UNKNOWN."""
         self.gone: set[str] = set()
-        """The names of tunnels that were listed, and aren't any more."""
+        """The names of the tunnels that were listed once, and no longer are."""
         self.run_id = ""
-        """The service's run that sent the last Snapshot; "": none has come yet."""
+        """The run of the service that sent the last Snapshot; "": no Snapshot has come yet."""
         self.serial = 0
-        """The number of the last transition in that run that is known."""
+        """The serial of the last known transition of this run."""
         self.missed = 0
-        """The number of transitions between the last Snapshot and the event before it that weren't
-        shown by comparing the tunnels before and after; 0 for the first Snapshot."""
+        """How many transitions are missing before the last Snapshot: by its serial they happened,
+        but comparing the tunnels didn't show them. It is 0 for the first Snapshot."""
         self._names: dict[str, str] = {}
-        """The names of the listed tunnels, by object path."""
+        """The names of the listed tunnels, by object path, since a removal tells only the path."""
 
     def apply(self, event: Event, now: float) -> list[Transition]:
-        """Record an event, and return the transitions that it brought.
+        """Record an event, and return the transitions that follow from it.
 
-        They are that of a Change, or the differences that a Snapshot shows; the first Snapshot, and
-        all other events, bring none.
+        A Change is one transition. From a Snapshot, all differences to the tunnels known before
+        follow. Return [] for the first Snapshot, and for all other events.
         """
         match event:
             case Snapshot():
@@ -75,7 +81,7 @@ class KnownTunnels:
         return []
 
     def _change(self, event: Change) -> Transition:
-        """Return a signalled transition; record the tunnel's view after it if it is listed."""
+        """Return the transition that a signal reports. Record the new view of a listed tunnel."""
         self.serial = event.serial
         if event.path in self._names or event.name in self.views:
             self.views[event.name] = event.view
@@ -94,10 +100,10 @@ class KnownTunnels:
             self.gone.add(name)
 
     def _compare(self, seen: Snapshot, now: float) -> list[Transition]:
-        """Replace all views by a Snapshot's; return the differences as transitions.
+        """Replace all views by those of a Snapshot, and return the differences as transitions.
 
-        Return none for the first Snapshot. While pluto is neither RUNNING nor STOPPED, tunnels that
-        aren't listed any more stay, with the state UNKNOWN.
+        Return [] for the first Snapshot. If pluto is starting or unreachable, a tunnel that is no
+        longer listed may still exist: it stays in ``views`` as UNKNOWN, and hasn't changed.
         """
         before, first = self.views, not self.run_id
         since = self.serial if seen.run_id == self.run_id else 0
@@ -120,9 +126,9 @@ class KnownTunnels:
         return found
 
     def _differences(self, before: dict[str, View], now: float) -> Iterable[Transition]:
-        """Yield a transition for each listed tunnel whose state differs from that in ``before``.
+        """Yield a transition for each tunnel in ``views`` whose state isn't the same in ``before``.
 
-        ``before`` has the views of before by name; a tunnel that it lacks counts as down then.
+        ``before`` has the earlier views, by name. A tunnel that isn't there was DOWN.
         """
         for name, view in self.views.items():
             was = before.get(name)
@@ -137,7 +143,7 @@ class KnownTunnels:
             )  # fmt: skip
 
     def _left(self, view: View, now: float) -> Transition:
-        """Return the transition of a tunnel that isn't listed any more: it is down, as UNLOADED."""
+        """Return the transition of a tunnel that is no longer listed: to DOWN, reason UNLOADED."""
         down = replace(view, state=TunnelState.DOWN)
         return Transition(
             view.name, view.state, down.state, Reason.UNLOADED, now, self.serial,
@@ -146,11 +152,12 @@ class KnownTunnels:
 
 
 def signal_for(known: TunnelState, new: TunnelState) -> Told | None:
-    """Return the signal that the service sends when a tunnel gets the state ``new``; None: none.
+    """Return the signal that the service sends when a tunnel gets the state ``new``, or None.
 
-    "up": it is UP, and wasn't. "down": it was UP or PARTIAL, and is known to be neither. "stuck":
-    it is STUCK, and was none of the three. ``known`` is the tunnel's last known state before, so
-    that a time in UNKNOWN between them makes no difference.
+    ``known`` is the tunnel's last known state before ``new``: a time in UNKNOWN between them makes
+    no difference. Return "up" if ``new`` is UP, and ``known`` isn't. Return "down" if ``known`` is
+    UP or PARTIAL, and ``new`` is neither of these nor UNKNOWN. Return "stuck" if ``new`` is STUCK,
+    and ``known`` is none of the three.
     """
     if new is TunnelState.UP and known is not TunnelState.UP:
         return "up"

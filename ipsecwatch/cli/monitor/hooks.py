@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Runs a program when a tunnel comes up, goes down or gets stuck: ``ipsecwatch monitor --exec``.
 
-The program gets the facts in its environment only. Nothing is put on a command line or into a
-shell, and no value is a peer's choice. For transitions of one tunnel the program runs one after
-another, for those of different tunnels at the same time. A program that runs for longer than its
-limit is killed. All that is left in its process group is killed with it, or when it ends.
+Variables in the program's environment say what happened. It has no arguments, there is no shell,
+and no value comes from a peer. It runs once for each transition: for those of one tunnel one after
+another, for those of several tunnels at the same time. If it takes too long, it is killed. When it
+has ended, all processes that are left in its process group are killed.
 """
 
 from __future__ import annotations
@@ -27,45 +27,52 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.monitor.catching_up import Transition
 
 AT_ONCE: Final = 8
-"""The number of programs that run at the same time, at most."""
+"""For so many tunnels at most, the program runs at the same time."""
 WAITING: Final = 16
-"""Transitions of one tunnel that wait for the program, at most; with more, the oldest are
-dropped."""
+"""So many transitions of one tunnel wait at most for the program to run; if more come, the oldest
+are dropped."""
 GRACE: Final = 2.0
-"""Seconds between SIGTERM and SIGKILL, at most: SIGKILL is sent when the program has ended."""
+"""Seconds that a program has at most to end after SIGTERM. Then, or when it has ended, its process
+group gets SIGKILL."""
 LIMIT: Final = 30.0
-"""Seconds that a program may take by default."""
+"""Seconds that one run may take, unless --exec-limit says otherwise."""
 
 
 @dataclass(slots=True)
 class _Queue:
-    """The transitions of one tunnel that wait for the program."""
+    """The transitions of one tunnel for which the program hasn't run yet."""
 
     waiting: deque[Transition] = field(default_factory=deque)
-    """The oldest comes first."""
+    """The transitions, the oldest first."""
     dropped: int = 0
-    """How many were dropped since a message told it."""
+    """How many transitions were dropped since the last message that said so."""
 
 
 class Hooks:
-    """Runs a program for transitions; ``limit``: the seconds that one run may take."""
+    """Runs ``program`` for transitions. ``limit``: the seconds that one run may take."""
 
     def __init__(self, program: str, limit: float = LIMIT) -> None:
         self._program = program
         self._limit = limit
         self.unit = IPSEC
-        """The systemd unit that runs pluto, for advice; "": none is known to."""
+        """The systemd unit that runs pluto, for the advice; "": no unit is known to run it."""
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     def add(self, transitions: Iterable[Transition]) -> None:
-        """Queue the program for each transition, after those of the same tunnel before it."""
+        """Make the program run for each transition, after the tunnel's earlier transitions.
+
+        Return at once: tasks of the running event loop do this.
+        """
         for transition in transitions:
             self._add(transition)
 
     def _add(self, transition: Transition) -> None:
-        """Queue one transition; where its tunnel has more than WAITING, drop the oldest."""
+        """Append a transition to its tunnel's queue, and start a task that works on this queue.
+
+        If more than WAITING transitions are in the queue then, drop the oldest.
+        """
         queue = self._queues.get(transition.name)
         if queue is None:
             queue = self._queues[transition.name] = _Queue()
@@ -78,13 +85,16 @@ class Hooks:
             queue.dropped += 1
 
     async def close(self) -> None:
-        """Kill the running programs, drop the waiting transitions, and wait until that is done."""
+        """Kill all running programs, drop all queues, and wait until the programs have ended."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self, name: str, queue: _Queue) -> None:
-        """Run the program for one tunnel's transitions, the oldest first, until none waits."""
+        """Run the program for each transition in a tunnel's queue, the oldest first.
+
+        Return when the queue is empty, and remove it. ``name`` is the tunnel's.
+        """
         try:
             while queue.waiting:
                 async with self._slots:
@@ -96,9 +106,9 @@ class Hooks:
             del self._queues[name]
 
     async def _run(self, transition: Transition) -> None:
-        """Run the program for one transition, and then kill what is left of its process group.
+        """Run the program for one transition, wait until it ends, and kill its process group.
 
-        Print to stderr why it couldn't be run, failed or was killed.
+        If it can't be run, fails, or is killed because it takes too long, print that on stderr.
         """
         try:
             process = await asyncio.create_subprocess_exec(
@@ -123,10 +133,11 @@ class Hooks:
 
 
 def environment(transition: Transition, unit: str = IPSEC) -> dict[bytes, bytes]:
-    """Return the program's environment: this process's, and variables about the transition.
+    """Return the environment for the program: this process's, and IPSECWATCH_… about a transition.
 
-    ``unit`` is the systemd unit that runs pluto; "": none is known to. Values are UTF-8 in any
-    locale, since a name may have characters that the locale lacks.
+    ``unit`` is the systemd unit that runs pluto, for the advice; "": no unit is known to run it. It
+    returns bytes, as values are UTF-8 in any locale: a name may have characters that the locale
+    lacks.
     """
     told = {
         "EVENT": transition.told or "",
@@ -152,9 +163,10 @@ def _ended(code: int) -> str:
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
-    """End a program, and all processes in its group.
+    """End a program, and all processes in its process group.
 
-    Send SIGTERM if it still runs. Send SIGKILL when it has ended, or after GRACE seconds.
+    If the program still runs, send SIGTERM, and wait until it ends, but at most GRACE seconds. Then
+    send SIGKILL to the group.
     """
     try:
         if process.returncode is None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Finds the transitions after a known one in the journal, for ``ipsecwatch monitor --since``.
+"""Finds in the journal the transitions after a known one, for ``ipsecwatch monitor --since``.
 
-The service numbers its transitions in each of its runs. Signals and journal entries have the same
-numbers, and so transitions from the bus can follow those from the journal without a gap or a
-repetition.
+In each of its runs, the service numbers its transitions from 1. A transition's signal and its
+journal entry have the same number. So the transitions from the journal can be continued by those
+from the bus, without a gap or a repetition.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LATE: Final = 2.0
-"""Seconds by which a transition's journal entry may be later than its signal."""
+"""The journal entry of a transition may come so many seconds later than its signal."""
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The position of a transition: a run of the service, and the transition's number in it."""
+    """Names one transition: by a run of the service, and the transition's number in this run."""
 
     run_id: str
     serial: int
@@ -36,25 +36,26 @@ class Position:
 
 @dataclass(slots=True)
 class Past:
-    """The transitions between two positions, as far as the journal has them."""
+    """The transitions between two positions that the journal has, in its order."""
 
     transitions: list[Transition] = field(default_factory=list)
     missed: int | None = 0
-    """The number of transitions between the positions that the journal lacks; None: not known, as
-    the positions are of different runs, and the journal has nothing of one of them."""
+    """How many transitions between the two positions the journal lacks, by their numbers; None: it
+    isn't known, as the positions are in different runs, and the journal lacks one of these runs."""
 
 
 def parse_position(text: str) -> Position | None:
-    """Return the position in a text ``RUN_ID:SERIAL``; None for another text."""
+    """Return the position that a text ``RUN_ID:SERIAL`` names; None for a text of another form."""
     run_id, _, serial = text.rpartition(":")
     return Position(run_id, int(serial)) if run_id and _NUMBER.fullmatch(serial) else None
 
 
 def between(begin: Position, end: Position, source: Source | None = None) -> Past:
-    """Return the transitions after ``begin``, up to and including ``end``.
+    """Return the transitions after ``begin``, up to and including ``end``, from the journal.
 
-    Wait up to LATE seconds for missing ones, whose entries may not have been written yet.
-    ``source`` None: this machine's journal. Raise Failure where the journal can't be read.
+    If some are missing, wait for up to LATE seconds, since their entries may come late. This
+    blocks. ``source``: the journal to read; None: this machine's. Raise Failure if it can't be
+    read.
     """
     if begin == end:
         return Past()
@@ -67,10 +68,13 @@ def between(begin: Position, end: Position, source: Source | None = None) -> Pas
 
 
 def _between(begin: Position, end: Position, entries: Iterable[Entry]) -> Past:
-    """Return the transitions after ``begin``, up to and including ``end``, in these entries."""
+    """Return the transitions after ``begin``, up to and including ``end``, in ``entries``.
+
+    ``entries`` are all of the service's entries, in the journal's order.
+    """
     past, found, at = Past(), False, begin
     states: dict[str, TunnelState] = {}
-    """The last known state of each tunnel."""
+    """Each tunnel's last known state so far, by the tunnel's name."""
     for entry in _up_to(end, entries):
         found = found or entry.run == begin.run_id
         known = _update_state(entry, states)
@@ -88,10 +92,10 @@ def _between(begin: Position, end: Position, entries: Iterable[Entry]) -> Past:
 
 
 def _up_to(end: Position, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield the entries up to and including the one of a position.
+    """Yield the entries before the position ``end``, and the entry at it.
 
-    If no entry has that position, stop before the first later one of the same run; if there is none
-    either, yield all.
+    If no entry has this position, stop before the first entry of the same run with a higher number.
+    If there is no such entry either, yield all entries.
     """
     for entry in entries:
         serial = entry.serial or 0
@@ -107,10 +111,9 @@ def _after(begin: Position, now: Position) -> bool:
 
 
 def _update_state(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
-    """Return the last known state of an entry's tunnel before the entry.
+    """Return the last known state that an entry's tunnel had before this entry; at first DOWN.
 
-    Where none is known, that is DOWN. Set the tunnel's last known state in ``states`` to that after
-    the entry.
+    In ``states``, set the tunnel's last known state after this entry.
     """
     known = states.get(entry.tunnel, TunnelState.DOWN)
     if entry.kind is Kind.TRANSITION and entry.old is not TunnelState.UNKNOWN:
@@ -120,16 +123,19 @@ def _update_state(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
 
 
 def _gap(before: Position, after: Position) -> int:
-    """Return the number of transitions that are missing between two.
+    """Return how many transitions lie between two positions, without those at the positions.
 
-    Where they are of different runs, count from the beginning of the second run, number 1.
+    If they are in different runs, return how many there are in the second run before ``after``.
     """
     first = before.serial if before.run_id == after.run_id else 0
     return after.serial - first - 1
 
 
 def _transition(entry: Entry, position: Position, known: TunnelState) -> Transition:
-    """Return the transition in an entry; ``known``: the tunnel's last known state before."""
+    """Return the transition that an entry reports. ``known``: the tunnel's last known state before.
+
+    ``position`` is the entry's.
+    """
     # A partial tunnel that has been tried for too long stays partial.
     stays = entry.old is entry.state
     return Transition(
