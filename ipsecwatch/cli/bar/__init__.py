@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch bar``: prints a line for a status bar, once or at each change."""
+"""``ipsecwatch bar``: prints a line about the tunnels for a status bar, once or at each change."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ EXAMPLES: Final = (
 )
 
 FRAME: Final = 0.1
-"""Seconds of pause after a line, at least; changes in it are printed together."""
+"""Seconds after a line until the next one may be printed; all changes in them are printed
+together."""
 SHARE: Final = 4
-"""The pause after a line, as a multiple of the time that it took to make."""
+"""If making a line takes long, the pause after it is longer than FRAME: so many times as long as
+making the line took."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Bar:
-    """Prints what a status bar shows about the tunnels."""
+    """Prints lines for a status bar, as the arguments of ``ipsecwatch bar`` say."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._format: str = args.format
@@ -79,7 +81,10 @@ class Bar:
         self._shown: str | None = None
 
     async def once(self) -> None:
-        """Ask the service once, and print the line for its answer, or for why there was none."""
+        """Ask the service once, and print one line.
+
+        If the service doesn't answer, the line says so; that isn't an error.
+        """
         try:
             seen = await client.snapshot(instance=self._instance)
         except client.ClientError as e:
@@ -91,7 +96,10 @@ class Bar:
         self._show()
 
     async def follow(self) -> None:
-        """Print the line now and at each change, until the reader of our output is gone."""
+        """Follow the service, and print a line whenever it differs from the one before.
+
+        Return when the reader of stdout, which is a pipe from us to the bar, is gone.
+        """
         changed, ended = asyncio.Event(), asyncio.Event()
         names = ConnectionNames(lambda _: changed.set())
         watched = _watch_reader(ended)
@@ -113,7 +121,7 @@ class Bar:
             await names.aclose()
 
     async def _follow_service(self, changed: asyncio.Event) -> None:
-        """Record the service's events, and set ``changed`` after each, for ever."""
+        """Record the service's events until cancelled, and set ``changed`` after each event."""
         async with contextlib.aclosing(
             client.follow(self._instance, ask_after=ASK_AFTER)
         ) as events:
@@ -122,7 +130,10 @@ class Bar:
                 changed.set()
 
     async def _print(self, changed: asyncio.Event, names: ConnectionNames) -> None:
-        """Print the line whenever ``changed`` is set, at least FRAME seconds apart, for ever."""
+        """Print the line whenever ``changed`` is set, with a pause after it, until cancelled.
+
+        ``names`` looks up NetworkManager's names of the tunnels.
+        """
         now = asyncio.get_running_loop().time
         while True:
             await changed.wait()
@@ -134,7 +145,10 @@ class Bar:
             await asyncio.sleep(max(FRAME, SHARE * (now() - began)))
 
     def _show(self) -> None:
-        """Print the line in the bar's format, if it differs from the last one that was printed."""
+        """Print the line in the bar's format, unless it is the same as the last one printed.
+
+        With --quiet, and while all is well, it is the line that makes the bar show nothing.
+        """
         line = self._picture.line()
         if self._quiet and line.state.is_well:
             text = formats.NOTHING.get(self._format, "")
@@ -146,11 +160,11 @@ class Bar:
 
 
 def _watch_reader(ended: asyncio.Event) -> int | None:
-    """From now on, set ``ended`` when the reader of our output is gone.
+    """Make the event loop set ``ended`` when nobody reads stdout any more, if stdout is a pipe.
 
-    Return the descriptor that the event loop watches for it; None: stdout isn't a pipe, and nothing
-    is watched. Without this, the process would stay after its bar was killed, until a tunnel
-    changes. The writing end of a pipe becomes readable only by an error, which is its end.
+    Return the descriptor that the event loop watches for this; None: stdout is no pipe, and nothing
+    is watched. Without it, if the bar was killed, this process would live until it prints the next
+    line. (poll() reports the writing end of a pipe as readable only if the reading end is closed.)
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         number = sys.stdout.fileno()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The output formats of status bars, and the escaping that each needs. Pure.
+"""Formats a line for each kind of status bar, and escapes what this bar takes for markup. Pure.
 
-Names of tunnels are somebody's text. What a bar would read as its own markup is escaped where the
-bar has an escape for it, and replaced by a similar character where it has none.
+Names of tunnels can contain anything. Characters that the bar would take for markup are escaped,
+or, if the bar knows no escape for them, replaced by similar characters.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ COLOURS: Final = {
     BarState.UNKNOWN: "#d787d7",
     BarState.LOST: "#d787d7",
 }
-"""Colours for bars without style sheets. States without one (waiting, none) have the bar's own."""
+"""The colour of a line by its state, for bars without style sheets. Lines in other states have the
+bar's own colour."""
 
 
 def waybar(line: Line) -> str:
-    """Return waybar's JSON (waybar-custom(5), return-type json), escaped as Pango markup."""
+    """Return a line as JSON for a custom module of waybar with ``return-type: json``.
+
+    Text and tooltip are escaped, since waybar reads them as Pango markup.
+    """
     return json.dumps(
         {
             "text": escape_markup(line.text),
@@ -46,7 +50,7 @@ def waybar(line: Line) -> str:
 
 
 def i3blocks(line: Line) -> str:
-    """Return a block of i3bar's protocol, as i3blocks reads it with ``format=json``."""
+    """Return a line as JSON for i3blocks with ``format=json``: a block of i3bar's protocol."""
     block = {"full_text": _with_icon(line), "markup": "none"}
     if line.state in COLOURS:
         block["color"] = COLOURS[line.state]
@@ -54,7 +58,10 @@ def i3blocks(line: Line) -> str:
 
 
 def polybar(line: Line) -> str:
-    """Return a line with polybar's tags, which begin with ``%{``; a text's ``%`` is replaced."""
+    """Return a line for polybar, with tags (``%{…}``) for the colour.
+
+    ``%`` in the text is replaced by a similar character.
+    """
     text = _with_icon(line).replace("%", "％")
     colour = COLOURS.get(line.state)
     return f"%{{F{colour}}}{text}%{{F-}}" if colour else text
@@ -64,9 +71,10 @@ _ANGLES: Final = str.maketrans("<>", "‹›")
 
 
 def xmobar(line: Line) -> str:
-    """Return a line with xmobar's colours; ``<`` and ``>`` in the text are replaced.
+    """Return a line for xmobar, with tags (``<fc=…>``) for the colour.
 
-    An ``<action=…>`` in a name would be a command.
+    ``<`` and ``>`` in the text are replaced by similar characters: ``<action=…>`` in a tunnel's
+    name would make xmobar run a command.
     """
     text = _with_icon(line).translate(_ANGLES)
     colour = COLOURS.get(line.state)
@@ -74,7 +82,7 @@ def xmobar(line: Line) -> str:
 
 
 def plain(line: Line) -> str:
-    """Return a line without any markup."""
+    """Return a line as text without markup, for any other bar."""
     return _with_icon(line)
 
 
@@ -90,7 +98,7 @@ NOTHING: Final = {
     "waybar": json.dumps({"text": "", "alt": "", "class": [], "tooltip": "", "percentage": 0}),
     "i3blocks": json.dumps({"full_text": ""}),
 }
-"""What makes a bar show nothing; the other bars take an empty line."""
+"""The output that makes a bar show nothing. For bars that aren't here, it is an empty line."""
 
 
 def _with_icon(line: Line) -> str:
@@ -98,9 +106,9 @@ def _with_icon(line: Line) -> str:
 
 
 def icon(state: BarState) -> str:
-    """Return the sign of a state, the same as ``ipsecwatch status`` shows.
+    """Return the sign for a state, the same that ``ipsecwatch status`` shows.
 
-    LOST has that of unknown, and NONE that of down.
+    LOST has the sign of UNKNOWN, and NONE has that of DOWN.
     """
     like = {BarState.LOST: TunnelState.UNKNOWN, BarState.NONE: TunnelState.DOWN}
     return terminal.mark(like[state] if state in like else TunnelState(state.value))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The content of a status bar for all tunnels: one state, a short text, and a tooltip. Pure.
+"""What a status bar shows for all tunnels together: one state, a short text, and a tooltip. Pure.
 
-The state is decided by the tunnels with which something is wrong, by the agent's rules: a tunnel
-that waits for traffic, or that was taken down by hand, is as it should be and never makes the bar
-red. Where there is no tunnel, or the state isn't known, the bar says so, and isn't green.
+If something is wrong with some tunnels, by the agent's rules, the worst of these decides the state.
+Nothing is wrong with a tunnel that waits for traffic, or that was taken down by hand: it never
+makes the bar red. If there is no tunnel, or a state isn't known, the bar says so, and isn't green.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 MAX_NAME: Final = 24
-"""Characters of a name in the bar."""
+"""The number of characters of a tunnel's name in the bar, at most."""
 MAX_LISTED: Final = 20
-"""Tunnels in a tooltip, at most; the others are only counted."""
+"""A tooltip is about so many tunnels at most; if there are more, it says how many it leaves out."""
 
 
 class BarState(StrEnum):
-    """The state of all tunnels together; the value is the class name in a bar's style sheet."""
+    """The state that the bar shows. The value is also the class for waybar's style sheet."""
 
     UP = "up"
     PARTIAL = "partial"
@@ -41,13 +41,13 @@ class BarState(StrEnum):
     WAITING = "waiting"
     UNKNOWN = "unknown"
     LOST = "lost"
-    """The service can't be followed."""
+    """The service can't be followed, so that nothing is known about tunnels."""
     NONE = "none"
-    """There is no tunnel."""
+    """There is no tunnel to show."""
 
     @property
     def is_well(self) -> bool:
-        """Whether ``--quiet`` shows nothing: the state is UP or WAITING."""
+        """Whether the bar shows nothing with --quiet: the state is UP or WAITING."""
         return self in (BarState.UP, BarState.WAITING)
 
 
@@ -55,10 +55,10 @@ _WORST_FIRST: Final = (
     TunnelState.STUCK, TunnelState.DOWN, TunnelState.UNKNOWN, TunnelState.PARTIAL,
     TunnelState.CONNECTING,
 )  # fmt: skip
-"""Where some tunnels decide the state (_is_ill()): the first of these states that one of them has
-is shown."""
+"""If something is wrong with some tunnels (_is_ill()), the bar shows the first of these states that
+one of them has."""
 _BEST_FIRST: Final = (TunnelState.UP, TunnelState.PARTIAL, TunnelState.WAITING, TunnelState.DOWN)
-"""Where none does: the first of these states that a tunnel has is shown."""
+"""If nothing is wrong with any tunnel, the bar shows the first of these states that one has."""
 
 # Whole texts, each of which can be translated as it stands.
 ONE: Final = {
@@ -70,7 +70,7 @@ ONE: Final = {
     BarState.WAITING: "VPN {name} waiting",
     BarState.UNKNOWN: "VPN {name} unknown",
 }
-"""The text where there is one tunnel, or where one decides the state."""
+"""The bar's text by state, if there is only one tunnel, or if something is wrong with only one."""
 MANY: Final = "VPN {up}/{all}"
 NO_TUNNEL: Final = "VPN off"
 NOBODY_KNOWS: Final = "VPN ?"
@@ -92,41 +92,47 @@ OF_PLUTO: Final = {
     PlutoState.UNREACHABLE: texts.UNREACHABLE.sentence,
 }
 TRANSLATED: Final = (ONE, MANY, NO_TUNNEL, NOBODY_KNOWS, NO_TUNNELS, TUNNEL, MORE, OF_PLUTO)
-"""The tables that are translated. States aren't: style sheets and scripts know them."""
+"""The texts that are translated. States stay English, since style sheets and scripts use them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The content of a bar, not yet escaped for any. Only the tooltip may have line breaks."""
+    """What the bar shows, before it is escaped for a certain bar.
+
+    Only the tooltip may have several lines.
+    """
 
     state: BarState
     text: str
     tooltip: str
     percentage: int
-    """The percentage of tunnels that are up, rounded down; 0: there are none, or it isn't known."""
+    """How many per cent of the tunnels are UP, rounded down; 0 also if there is no tunnel, or the
+    service can't be followed."""
 
 
 @dataclass(slots=True)
 class Picture:
-    """What is known about all tunnels, from the service's events; line() shows it."""
+    """What is known about all tunnels, from the service's events. line() returns what to show."""
 
     wanted: Callable[[str], bool]
-    """Returns whether a tunnel is to be shown, by pluto's name for it or by the shown one."""
+    """Returns whether to show a tunnel of this name. It is called with pluto's name and, if that
+    isn't to be shown, with the name that people see."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """The names by which people know tunnels, by pluto's name where that differs."""
+    """NetworkManager's names of tunnels, by pluto's name, which is a UUID."""
     views: dict[str, client.View] = field(default_factory=dict)
-    """All tunnels by object path, also those that aren't wanted."""
+    """All listed tunnels by object path, also those that aren't to be shown."""
     pluto: PlutoState = PlutoState.UNREACHABLE
     lost: str | None = "It isn't known yet."
-    """Why the service can't be followed; None: it can."""
+    """Why the service can't be followed at present; None: it can."""
     _were_up: set[str] = field(default_factory=set)
-    """Paths of tunnels that were UP or PARTIAL while we followed.
+    """Object paths of the tunnels that were UP or PARTIAL at some time since this program began.
 
-    One that was taken down on purpose since, or waits for traffic, is left out.
+    A tunnel is removed when it waits for traffic, or isn't up for a reason in rules.MEANT, such as
+    that it was taken down by hand.
     """
 
     def record(self, event: client.Event) -> None:
-        """Update what is known, from an event."""
+        """Update what is known about tunnels, pluto and the service."""
         match event:
             case client.Snapshot():
                 self.views, self.lost, self.pluto = dict(event.tunnels), None, event.pluto_state
@@ -145,7 +151,7 @@ class Picture:
         self._note_up()
 
     def _note_up(self) -> None:
-        """Update ``_were_up`` from the present states and reasons."""
+        """Update ``_were_up`` for the present states and reasons of all tunnels."""
         for path, view in self.views.items():
             if view.state.carries:
                 self._were_up.add(path)
@@ -153,7 +159,10 @@ class Picture:
                 self._were_up.discard(path)
 
     def line(self) -> Line:
-        """Return the line to show: on the wanted tunnels, or why the service can't be followed."""
+        """Return what to show about the wanted tunnels, or, if there are none, about pluto.
+
+        While the service can't be followed, the line says only that.
+        """
         if self.lost is not None:
             return Line(BarState.LOST, translated(NOBODY_KNOWS), self.lost, 0)
         views = [view for view in self.views.values() if self._is_wanted(view)]
@@ -174,9 +183,9 @@ class Picture:
         return self.wanted(view.name) or self.wanted(self._name(view.name))
 
     def _is_ill(self, view: client.View) -> bool:
-        """Return whether a tunnel decides the bar's state.
+        """Return whether something is wrong with a tunnel, so that it decides the bar's state.
 
-        It does if it is connecting or unknown, or if something is wrong by the agent's rules.
+        This is so if the tunnel is CONNECTING or UNKNOWN, or if rules.wrong() says so.
         """
         if view.state in (TunnelState.UNKNOWN, TunnelState.CONNECTING):
             return True
@@ -184,13 +193,14 @@ class Picture:
         return rules.wrong(view.state, view.reason, was_up=was_up) is not None
 
     def _name(self, name: str) -> str:
-        """Return the name to show for a tunnel, which NetworkManager may have given it."""
+        """Return the name to show for a tunnel: NetworkManager's, or pluto's if there is none."""
         return notifications.shown(self.names.get(name, name), MAX_SHOWN)
 
     def _text(self, state: BarState, rows: Sequence[Row], ill: Sequence[Row], up: int) -> str:
-        """Return the bar's text: the name and state of one tunnel, or how many are up.
+        """Return the bar's text: one tunnel's name and state, or how many tunnels are up.
 
-        The one is the only tunnel in ``ill``, or, where ``ill`` is empty, in ``rows``.
+        One tunnel is named if something is wrong with only one (``ill``), or, if nothing is wrong,
+        if there is only one (``rows``).
         """
         told = ill or rows
         if len(told) == 1:
@@ -199,10 +209,10 @@ class Picture:
         return translated(MANY).format(up=up, all=len(rows))
 
     def _listed(self, rows: Sequence[Row], ill: Sequence[Row]) -> list[str]:
-        """Return the tooltip's lines: one for each tunnel, those in ``ill`` first.
+        """Return the tooltip's texts: one for each tunnel in ``rows``, those in ``ill`` first.
 
-        A tunnel in ``ill`` has its reason below it. Where there are more than MAX_LISTED tunnels,
-        the last line has the number of those that aren't listed.
+        The text of a tunnel in ``ill`` has a second line with the reason. If there are more than
+        MAX_LISTED tunnels, the last text says how many aren't listed.
         """
         wrong = {row.name for row in ill}
         first = selection.Selection().sort(rows)
@@ -221,7 +231,10 @@ class Picture:
 
 
 def _state(rows: Sequence[Row], ill: Sequence[Row]) -> BarState:
-    """Return the worst state of the tunnels in ``ill``, or the best of all where it is empty."""
+    """Return the worst state in ``ill``, by _WORST_FIRST; if empty, the best in ``rows``.
+
+    The best is the first one of _BEST_FIRST.
+    """
     found, order = (ill, _WORST_FIRST) if ill else (rows, _BEST_FIRST)
     states = {row.state for row in found}
     return BarState(next(state for state in order if state in states))

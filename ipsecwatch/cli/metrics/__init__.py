@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch metrics``: prints all tunnels as numbers, for Prometheus and compatible programs.
+"""``ipsecwatch metrics``: prints numbers about all tunnels, for Prometheus and compatible programs.
 
-The names of series come only from libreswan's administrator, as connection names, and from this
-program. The clients of a template are counted and not named: their numbers would create new series
-without end. An unknown value is NaN, which no alert takes for 0, or is left out.
+Labels contain connection names, which libreswan's administrator chose, and nothing from a peer. The
+clients of a template are counted and not named, since each new client would create new series. An
+unknown value is NaN, which no alert takes for 0, or is left out.
 """
 
 from __future__ import annotations
@@ -78,7 +78,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
-    """Yield the families; each sample gets the instance's name as a label, unless that is ""."""
+    """Yield the families, each sample with the instance's name as the label ``service``.
+
+    For the service itself (``instance`` ""), there is no such label.
+    """
     more = {"service": instance} if instance else {}
     for family in told:
         samples = (replace(sample, labels={**sample.labels, **more}) for sample in family.samples)
@@ -86,9 +89,9 @@ def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
 
 
 def families(seen: Snapshot | None) -> Iterator[Family]:
-    """Yield all families of metrics for a Snapshot.
+    """Yield all metrics that follow from a Snapshot.
 
-    None: the service didn't answer; yield only that, and the version of this program.
+    ``seen`` None: the service didn't answer. Yield only that, and the version of this program.
     """
     yield _gauge("up", "Whether ipsecwatch.service answered.", seen is not None)
     yield _info("build", "The version of the ipsecwatch that wrote this.", __version__)
@@ -98,7 +101,7 @@ def families(seen: Snapshot | None) -> Iterator[Family]:
 
 
 def _service(seen: Snapshot) -> Iterator[Family]:
-    """Yield the metrics about the service and pluto."""
+    """Yield the metrics about the service, about pluto, and about the number of tunnels."""
     if seen.pluto_version:
         yield _info("libreswan", "The version of the pluto that runs.", clean(seen.pluto_version))
     yield _one_of("pluto_state", "The state of libreswan's daemon.", PlutoState, seen.pluto_state)
@@ -124,7 +127,7 @@ def _service(seen: Snapshot) -> Iterator[Family]:
 
 
 def _tunnels(seen: Snapshot) -> Iterator[Family]:
-    """Yield the metrics of each tunnel, but of no client of a listed template."""
+    """Yield the metrics of single tunnels, except for clients of a listed template."""
     named = _named(seen.tunnels)
     yield _each(
         "up", "Whether every child of the tunnel has a Child SA; NaN: it isn't known.",
@@ -167,10 +170,10 @@ def _is_up(view: View) -> float:
 
 
 def _named(tunnels: Mapping[str, View]) -> Sequence[tuple[str, View]]:
-    """Return the tunnels, each with a unique label, in the order of the labels.
+    """Return each tunnel with a label that no other tunnel has, in the order of the labels.
 
-    The label is the name, or, where several tunnels have that name, the last part of the object
-    path. The clients of a template that is listed are left out.
+    ``tunnels`` are by object path. The label is the tunnel's name, or, if several tunnels have this
+    name, the last part of the path. Clients such as ``rw[3]`` are left out if ``rw`` is listed.
     """
     count = Counter([view.name for view in tunnels.values()])
     found = []
@@ -206,9 +209,10 @@ def _one_of(name: str, what: str, words: type[StrEnum], word: StrEnum) -> Family
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write a text to a file, in place of what it had; no reader sees only a part of it.
+    """Replace the file's content by ``text``, so that a reader never sees only a part of it.
 
-    Raise Failure where it can't be written, or isn't a regular file.
+    The target of a symbolic link is replaced, not the link. All users may read the file. Raise
+    Failure if it can't be written, or isn't a regular file.
     """
     try:
         if file.exists() and not file.is_file():

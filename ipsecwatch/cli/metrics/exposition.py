@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Writes metrics as text: OpenMetrics 1.0, or the older text format of Prometheus (0.0.4).
+"""Writes metrics as text, in OpenMetrics 1.0 or in the older text format of Prometheus (0.0.4).
 
-The older format has neither ``info`` nor units, names a counter's family with its ``_total``, and
-has no end mark. It is the only one that node_exporter's textfile collector reads.
+The older format has no type ``info``, no units and no end mark, and a counter's family has
+``_total`` in its name. node_exporter's textfile collector reads only this one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The type of a metric family."""
+    """The type of a metric family, in the words of OpenMetrics."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 class Format(StrEnum):
-    """A text format of metrics."""
+    """A text format of metrics. The value is the word for --format."""
 
     OPENMETRICS = "openmetrics"
     PROMETHEUS = "prometheus"
@@ -37,7 +37,7 @@ _OLDER_TYPE = {Kind.GAUGE: "gauge", Kind.COUNTER: "counter", Kind.INFO: "gauge"}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a metric family; its labels distinguish it from the family's others."""
+    """One value of a metric family. Its labels distinguish it from the family's other values."""
 
     value: float
     labels: Mapping[str, str]
@@ -45,7 +45,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric family: the samples of one metric. ``name`` has no suffix such as ``_total``."""
+    """A metric family: all samples of one metric. ``name`` has no suffix such as ``_total``.
+
+    ``help`` explains the metric. ``unit`` is the last part of ``name``; "": there is no unit.
+    """
 
     name: str
     kind: Kind
@@ -55,9 +58,9 @@ class Family:
 
 
 def write(families: Iterable[Family], format_: Format) -> str:
-    """Return as text all families that have a sample, each with its type and help.
+    """Return the families as a text in the given format.
 
-    An OpenMetrics text ends in ``# EOF``.
+    Families without a sample are left out. An OpenMetrics text ends with the line ``# EOF``.
     """
     openmetrics = format_ is Format.OPENMETRICS
     lines = [
@@ -70,7 +73,10 @@ def write(families: Iterable[Family], format_: Format) -> str:
 
 
 def _family(family: Family, *, openmetrics: bool) -> Iterator[str]:
-    """Yield the lines of one metric family: help, type, unit, and a line for each sample."""
+    """Yield the lines of one family: its help, type and unit, and a line for each sample.
+
+    ``openmetrics`` False: in the older format, which has no units.
+    """
     full = family.name + _SUFFIX[family.kind]
     name = family.name if openmetrics else full
     kind = family.kind if openmetrics else _OLDER_TYPE[family.kind]
@@ -93,7 +99,7 @@ def _escaped(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a number as text without loss of precision; a whole one without a fraction."""
+    """Return a number as text, with all its digits. A whole number gets no ``.0``."""
     if math.isnan(value):
         return "NaN"
     return str(int(value)) if value == int(value) else repr(value)
