@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch history``: shows what happened to tunnels, and for how long, from the journal."""
+"""``ipsecwatch history``: shows what happened to tunnels in the past, from the journal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EXAMPLES: Final = (
 )
 
 DAY: Final = 86400.0
-"""Seconds that a history covers without --since, at most: it may begin later, with the watching."""
+"""Without --since, a history covers this many seconds, or fewer if watching began later."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -90,9 +90,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _own_names(args: argparse.Namespace) -> list[str]:
-    """Return pluto's names of the tunnels that are named, as in_pluto() does.
+    """Return the names on the command line as pluto knows the tunnels.
 
-    Raise Failure where several connections of NetworkManager's have one name.
+    A connection's name in NetworkManager becomes the connection's UUID; others stay. Raise Failure
+    if several of NetworkManager's connections have this name.
     """
     from ipsecwatch.cli.tunnels.own_names import (
         in_pluto,
@@ -103,25 +104,28 @@ def _own_names(args: argparse.Namespace) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """The history of tunnels in a period: from ``since`` to ``until``, seconds since the epoch."""
+    """The history of tunnels in a period.
+
+    The period is from ``since`` to ``until``, in seconds since the epoch.
+    """
 
     since: float
     until: float
     reaches_back: float | None
-    """When root's first entry in the journal was written; None: it has none."""
+    """When the journal's first entry by root was written; None: there is no such entry."""
     watched: Sequence[Watched]
-    """The times of the period in which the service watched."""
+    """The times within the period in which the service watched tunnels."""
     summaries: Sequence[Summary]
-    """Of each tunnel that was named, or without names of each that was seen in the period."""
+    """One for each named tunnel; if none was named, one for each that was seen in the period."""
     visits: Sequence[Visit]
 
 
 def _read(source: Source, since: float | None, until: float, names: Sequence[str]) -> _History:
-    """Return the history of these tunnels from the journal; without names, of all.
+    """Read the journal, and return the history of the tunnels ``names``; [] means all tunnels.
 
-    ``since`` None: it begins a day before ``until``, or when the service began to watch, if that is
-    later. Raise Failure where the journal can't be read or has no history, or where a name fits no
-    tunnel.
+    ``names`` may contain patterns. ``since`` None: the history begins a day before ``until``, or
+    later if the service began to watch later. Raise Failure if the journal can't be read, if it has
+    no entries of the service, or if a name fits no tunnel in them.
     """
     found = source.read()
     runs = runs_of(found)
@@ -139,10 +143,10 @@ def _read(source: Source, since: float | None, until: float, names: Sequence[str
 
 
 def _times(since: str | None, until: str | None) -> tuple[float | None, float]:
-    """Return the times of --since and --until, in seconds since the epoch.
+    """Return the values of --since and --until as seconds since the epoch.
 
-    They are None and the present time where the options aren't given. Raise Failure where a text
-    isn't a time, or --since isn't before --until.
+    Without --since, the first is None; without --until, the second is the present time. Raise
+    Failure if a text isn't a time, or if --since isn't before --until.
     """
     now = time.time()
     end = now if until is None else _moment(until, now, "--until")
@@ -161,7 +165,10 @@ def _moment(text: str, now: float, option: str) -> float:
 
 
 def _nothing(source: Source) -> Failure:
-    """Return the Failure for a journal without any entries of the service that are used."""
+    """Return the Failure for a journal that has no entries of the service, or only unused ones.
+
+    Entries from outside of the service's unit aren't used; the hint is then --any-unit.
+    """
     if source.left_out:
         return Failure(
             "the journal has entries of ipsecwatch, but none from its unit",
@@ -178,8 +185,8 @@ def _json(h: _History) -> dict[str, object]:
 def _lines(h: _History, *, users: bool, detailed: bool) -> list[str]:
     """Return a history as lines for people.
 
-    They are the visits if ``users``, else each tunnel in detail if ``detailed``, else a table with
-    one line for each tunnel.
+    ``users``: they are a table of visits. Otherwise, if ``detailed``, they describe each tunnel
+    with its transitions; if not, they are a table with a line for each tunnel.
     """
     look = screen.Look.of(h.since, h.until, h.watched, h.reaches_back)
     lines = screen.heading(look)

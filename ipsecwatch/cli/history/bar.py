@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Draws a period as a bar of text, in which each cell stands for a part of the time."""
+"""Draws a tunnel's states in a period as a line of characters, each for a part of the period."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TunnelState
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The characters that stand for the states in a bar; ``legend`` says what each means."""
+    """The characters of which a bar consists; ``legend`` explains each to the user."""
 
     up: str
     mixed: str
@@ -34,7 +34,7 @@ class Glyphs:
 
     @property
     def legend(self) -> str:
-        """The explanation of the characters, in one line."""
+        """A line that explains all characters, for below the bars."""
         return (
             f"{self.up} up  {self.mixed} partly  {self.off} not up  {self.waiting} on demand  "
             f"{self.unknown} not known  blank: not watched"
@@ -46,17 +46,17 @@ _ASCII: Final = Glyphs("#", "=", "_", ".", "?")
 
 
 def glyphs() -> Glyphs:
-    """Return the characters that stdout can show."""
+    """Return blocks as the characters of bars, or ASCII if stdout can't show blocks."""
     return _BLOCKS if can_show_symbols() else _ASCII
 
 
 def bar(
     spans: Iterable[Span], since: float, until: float, cells: int, chars: Glyphs, paint: Paint
 ) -> str:
-    """Return a tunnel's bar of ``cells`` characters for the time from ``since`` to ``until``.
+    """Return a tunnel's bar: ``cells`` characters for the time from ``since`` to ``until``.
 
-    Both are in seconds since the epoch. ``spans`` are the tunnel's, in which the service watched
-    it; cells without any are blank.
+    Both are in seconds since the epoch. ``spans`` are the tunnel's states over time. Parts of the
+    time in which the tunnel wasn't watched, or wasn't listed, are blank.
     """
     counted = _count(spans, since, until, cells)
     states = [_state(seconds) for seconds in counted]
@@ -74,7 +74,7 @@ def bar(
 def _count(
     spans: Iterable[Span], since: float, until: float, cells: int
 ) -> list[dict[TunnelState, float]]:
-    """Return for each cell of a bar how many of its seconds the tunnel was in each state."""
+    """Return, for each character of a bar, how many seconds the tunnel was in each state."""
     out: list[dict[TunnelState, float]] = [{} for _ in range(cells)]
     width = (until - since) / cells
     for span in spans:
@@ -91,11 +91,11 @@ def _count(
 
 
 def _state(seconds: dict[TunnelState, float]) -> TunnelState | None:
-    """Return the state that stands for a cell, from the seconds in each state; None: not watched.
+    """Return which state's character is drawn for a part of the time; None: a blank.
 
-    Seconds in UNKNOWN count only where there are no others. UP and WAITING stand for a cell that
-    had no other state; PARTIAL for one that was UP or PARTIAL for a part of the time, so that even
-    the shortest outage is shown; and STUCK for any other.
+    ``seconds`` are those in each state within this part. UNKNOWN is drawn only if there is no other
+    state, and UP and WAITING only if all other seconds are in the same state. So even the shortest
+    outage is seen: PARTIAL is drawn if any of the seconds are UP or PARTIAL, else STUCK.
     """
     known = [s for s in seconds if s is not T.UNKNOWN]
     if not known:
@@ -113,10 +113,11 @@ _STEPS: Final = (
 
 
 def ruler(since: float, until: float, cells: int) -> str:
-    """Return the line above a bar, with local times, each from the cell on in which it is.
+    """Return the line of local times above a bar of ``cells`` characters.
 
-    For a period of more than two days they are days, for more than a year months. ``since`` and
-    ``until``, in seconds since the epoch, are the ends of the bar.
+    Each time begins above the character that stands for it. For a period of more than two days,
+    they are days (``11-28``), for more than a year, months. The period is from ``since`` to
+    ``until``, in seconds since the epoch.
     """
     wide = (until - since) / cells
     days = (until - since) / 86400
@@ -133,9 +134,10 @@ def ruler(since: float, until: float, cells: int) -> str:
 
 
 def _ticks(since: float, until: float, step: int) -> Sequence[float]:
-    """Return the round local times from ``since`` to before ``until``, in seconds since the epoch.
+    """Return moments from ``since`` to before ``until``, all in seconds since the epoch.
 
-    They are ``step`` seconds apart, counted from the local midnight before ``since``.
+    They are ``step`` seconds apart on a local clock, beginning with the midnight before ``since``:
+    for example each full hour.
     """
     midnight = local(since).replace(hour=0, minute=0, second=0, microsecond=0)
     ticks: list[float] = []

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The JSON form of history. Times are seconds since the epoch, durations are seconds."""
+"""The JSON form of a history, for ``history --json``.
+
+Times are in seconds since the epoch, durations in seconds.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,9 @@ def history(
     summaries: Sequence[Summary],
     visits: Sequence[Visit],
 ) -> dict[str, Any]:
-    """Return the history of a period as an object for JSON.
+    """Return the object that ``history --json`` prints: tunnels and visits (``users``) of a period.
 
-    ``journal_since``: when root's first entry in the journal was written; None: it has none.
+    ``journal_since``: when the journal's first entry by root was written; None: there is none.
     """
     seconds = sum(w.end - w.begin for w in watched)
     return {
@@ -50,7 +53,10 @@ def _watch(w: Watched) -> dict[str, Any]:
 
 
 def _tunnel(s: Summary, watched: float) -> dict[str, Any]:
-    """Return a tunnel's history as an object for JSON; ``watched``: the seconds of all watches."""
+    """Return a tunnel's history as an object for JSON.
+
+    ``watched``: for how many seconds of the period the service watched.
+    """
     unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
     return {
         "name": s.name,
@@ -85,7 +91,7 @@ def _span(x: Span) -> dict[str, Any]:
 
 
 def _transition(at: float, e: Entry) -> dict[str, Any]:
-    """Return a transition, at the time ``at``, as an object for JSON."""
+    """Return a transition, or a first look at a tunnel, as an object for JSON. ``at``: its time."""
     return {
         "at": at,
         "first_look": e.kind is Kind.FIRST_LOOK,

@@ -2,8 +2,8 @@
 """Reads from the journal the entries that a history needs.
 
 Any user can log entries that look like the service's. So entries are chosen by fields that journald
-adds itself: the service's must be from root and from its unit, those about units from process 1,
-and those about the machine's sleep from root.
+itself adds. An entry of the service must be from root and from the service's unit, one about the
+start or end of a unit from process 1, and one about the machine's sleep from root.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from ipsecwatch.libsystemd.journal_reader import JournalReader
 
 FOLDERS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))
-"""Where journald keeps its files: on disk, or in memory until the next boot."""
+"""The folders of this machine's journal: on disk, and in memory until the next boot."""
 
 ANSWER: Final = 2.0
-"""Seconds that the service may take to answer with the identifier of its present run."""
+"""Seconds that the service may take to answer which run of it this is."""
 
 T = TypeVar("T")
 
@@ -59,39 +59,43 @@ _IDS: Final = tuple(
 
 @dataclass(slots=True)
 class Source:
-    """A journal, and which of its entries are used."""
+    """A journal, and which of its entries are used: those of one instance of the service."""
 
     directory: Path | None = None
-    """A folder of journal files; None: this machine's journal."""
+    """The folder of the journal's files; None: this machine's journal."""
     instance: str = ""
     any_unit: bool = False
-    """Also use what root logs from any other unit, such as a service started by hand."""
+    """Whether to use root's entries from outside of the service's unit, too. A service that was
+    started by hand writes such entries."""
     left_out: int = 0
-    """The number of the instance's entries, in all readings so far, that weren't used.
+    """How many of the instance's entries weren't used in all readings so far.
 
-    They are root's, but not from a unit of ipsecwatch's service.
+    They are from root, but not from a unit of the service, and ``any_unit`` is False.
     """
     remarks: tuple[str, ...] = ()
-    """What the user should know about the journal, such as that it is lost at the next boot.
+    """Sentences for the user about the journal, such as that it is lost at the next boot.
 
-    (): nothing, or the journal wasn't read yet.
+    It is empty if there is nothing to say, or if the journal wasn't read yet.
     """
 
     def read(self) -> Found:
-        """Return all that a history needs. Raise Failure where the journal can't be read."""
+        """Read the service's entries, and what else a history needs: starts of units, sleep, boots.
+
+        Raise Failure if there is no journal, or it can't be read.
+        """
         return self._try(self._read)
 
     def entries(self) -> list[Entry]:
-        """Return the service's own entries, in the journal's order.
+        """Read only the service's entries. They are in the journal's order.
 
-        Raise Failure where the journal can't be read.
+        Raise Failure if there is no journal, or it can't be read.
         """
         return self._try(lambda: list(self._entries()))
 
     def _try(self, read: Callable[[], T]) -> T:
-        """Return what ``read`` returns.
+        """Call ``read``, which reads the journal, and return what it returns.
 
-        Raise Failure where there is no journal, or it can't be read.
+        Raise Failure if there is no journal, or if ``read`` raises OSError or NoLibraryError.
         """
         self._check()
         try:
@@ -104,10 +108,10 @@ class Source:
             ) from e
 
     def _read(self) -> Found:
-        """Return all that a history needs. Raise OSError where the journal can't be read.
+        """Return what read() returns. Raise OSError or NoLibraryError if the journal can't be read.
 
-        The time of a boot's end is read only where the service's last entry in that boot doesn't
-        say that the service stopped.
+        When a boot ended is looked up only if the service's last entry in this boot isn't the one
+        that it was stopped.
         """
         entries = list(self._entries())
         units = sorted({e.unit for e in entries if e.unit})
@@ -131,7 +135,8 @@ class Source:
     def _entries(self) -> Iterator[Entry]:
         """Yield the entries of this instance of the service, in the journal's order.
 
-        Unless ``any_unit``, leave out those from other units, and count them in ``left_out``.
+        If ``any_unit`` is False, leave out entries that aren't from a unit of the service, and
+        count them in ``left_out``.
         """
         for stamp, fields in self._matching(FIELDS, [("_UID", ("0",)), ("MESSAGE_ID", _IDS)]):
             if fields.get("IPSECWATCH_INSTANCE", "") != self.instance:
@@ -144,11 +149,11 @@ class Source:
                 yield entry
 
     def _sleep(self) -> Iterator[SystemEntry]:
-        """Yield the system's entries about the machine's sleep."""
+        """Yield root's entries that the machine goes to sleep, or wakes up."""
         yield from self._system([("_UID", ("0",)), ("MESSAGE_ID", tuple(SLEEP_SIGNS))])
 
     def _units(self, units: Iterable[str]) -> Iterator[SystemEntry]:
-        """Yield systemd's entries about the starts and ends of these units; without units, none."""
+        """Yield systemd's entries that one of these units started or ended."""
         if units := tuple(units):
             ids = ("MESSAGE_ID", tuple(UNIT_SIGNS))
             yield from self._system([("_PID", ("1",)), ("_UID", ("0",)), ("UNIT", units), ids])
@@ -160,7 +165,10 @@ class Source:
                 yield entry
 
     def _last_of(self, boot: str) -> Stamp | None:
-        """Return the time of a boot's last entry, whoever logged it; None: it has none."""
+        """Return the time of the last entry of any program in a boot; None: there is no entry.
+
+        ``boot`` is the boot's id.
+        """
         reader = self._open([("_BOOT_ID", (boot,))])
         try:
             reader.seek_tail()
@@ -169,7 +177,10 @@ class Source:
             reader.close()
 
     def _reaches_back(self) -> float | None:
-        """Return the time of root's first entry in the journal; None: there is none."""
+        """Return when the journal's first entry by root was written; None: there is none.
+
+        It is in seconds since the epoch.
+        """
         reader = self._open([("_UID", ("0",))])
         try:
             reader.seek_head()
@@ -182,10 +193,10 @@ class Source:
     def _matching(
         self, names: Iterable[str], matches: list[tuple[str, tuple[str, ...]]]
     ) -> Iterator[tuple[Stamp, dict[str, str]]]:
-        """Yield the time of each entry that fits ``matches``, and those of its fields ``names``.
+        """Yield time and fields of each entry that fits ``matches``, in the journal's order.
 
-        ``matches`` is as in _open(). A field that an entry lacks is missing; damaged entries are
-        left out.
+        ``matches`` is explained in _open(). Of the fields, there are only those in ``names`` that
+        the entry has. Damaged entries are left out.
         """
         names = tuple(names)
         reader = self._open(matches)
@@ -198,7 +209,10 @@ class Source:
             reader.close()
 
     def _open(self, matches: list[tuple[str, tuple[str, ...]]]) -> JournalReader:
-        """Return a reader of the entries in which each field has one of the values given for it."""
+        """Return a reader of the entries that fit ``matches``: fields, each with possible values.
+
+        An entry fits if each of these fields has one of its values.
+        """
         reader = binding().reader(self.directory)
         for name, values in matches:
             for value in values:
@@ -208,9 +222,9 @@ class Source:
     # --- whether ------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Raise Failure where there is no journal, or this user may read none of its system files.
+        """Raise Failure if there is no journal, or if this user may read no file of the system's.
 
-        Set ``remarks`` where the journal is kept only in memory.
+        If the journal is kept only in memory, set ``remarks``.
         """
         if self.directory is not None:
             self._check_folder(self.directory)
@@ -231,7 +245,7 @@ class Source:
             self.remarks = (text + "mkdir /var/log/journal; systemctl restart systemd-journald",)
 
     def _check_folder(self, folder: Path) -> None:
-        """Raise Failure where a folder has no journal files, or can't be read."""
+        """Raise Failure if a folder has no journal files, or can't be listed."""
         try:
             files = [f for f in folder.iterdir() if f.suffix in (".journal", ".journal~")]
         except OSError as e:
@@ -242,7 +256,7 @@ class Source:
 
 
 def _running(instance: str) -> str:
-    """Return the identifier of the service's present run; "": no answer within ANSWER seconds."""
+    """Return the run ID of the running service; "": it doesn't answer within ANSWER seconds."""
     try:
         return asyncio.run(client.run_id(ANSWER, instance=instance))
     except client.ClientError:

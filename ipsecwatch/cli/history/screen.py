@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Formats history for people: a table of all tunnels, one tunnel's events, and visits."""
+"""Formats a history as lines for people: all tunnels, one tunnel's transitions, or visits."""
 
 from __future__ import annotations
 
@@ -28,31 +28,34 @@ if TYPE_CHECKING:
     from ipsecwatch.history.visits import Visit
 
 _NARROW: Final = 60
-"""The terminal's width in columns below which the table has no bars."""
+"""On a terminal with fewer columns, the table of all tunnels has no bars."""
 _INDENT: Final = 34
-"""The column in which reasons begin in the list of events."""
+"""The column in which reasons begin, in the list of a tunnel's transitions."""
 _SHORTEST: Final = 12
-"""The least number of cells for which a bar is drawn in a table."""
+"""The least number of characters that a bar in the table has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The period of a history, and the form in which it is shown."""
+    """What all parts of the output need: the period, and how the terminal shows text.
+
+    The period is from ``since`` to ``until``, in seconds since the epoch.
+    """
 
     since: float
     until: float
     watched: Sequence[Watched]
-    """The times of the period in which the service watched."""
+    """The times within the period in which the service watched tunnels."""
     reaches_back: float | None
-    """When root's first entry in the journal was written; None: it has none."""
+    """When the journal's first entry by root was written; None: there is no such entry."""
     paint: terminal.Paint
     columns: int
-    """The width for text, in columns."""
+    """The number of columns for text."""
     chars: Glyphs
 
     @property
     def seconds(self) -> float:
-        """For how many seconds of the period the service watched."""
+        """How many seconds of the period the service watched."""
         return sum(w.end - w.begin for w in self.watched)
 
     @classmethod
@@ -63,13 +66,13 @@ class Look:
         watched: Sequence[Watched],
         reaches_back: float | None,
     ) -> Look:
-        """Return the Look for a period, for the terminal on stdout."""
+        """Return the Look for a period, with the colours and the width of stdout's terminal."""
         paint = terminal.Paint(terminal.colour_wanted())
         return cls(since, until, watched, reaches_back, paint, terminal.columns(), glyphs())
 
 
 def heading(look: Look) -> list[str]:
-    """Return lines that say the period, how much of it was watched, and when the journal begins."""
+    """Return the first lines: the period, how long it was watched, and when the journal begins."""
     whole = look.until - look.since
     part = f"{percent(look.seconds / whole)}, {terminal.ago(look.seconds)} of {terminal.ago(whole)}"
     lines = [f"{_minute(look.since)} to {_minute(look.until)}: watched {part}."]
@@ -82,9 +85,10 @@ def heading(look: Look) -> list[str]:
 
 
 def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
-    """Return a table of these tunnels as lines; that with the longest time of outages comes first.
+    """Return the lines of the table of tunnels, with a bar for each if there is room.
 
-    Without tunnels, return the line that none were seen.
+    The tunnel with the longest total time of outages comes first. Without tunnels, return a line
+    that says that none were seen.
     """
     if not summaries:
         return ["No tunnels were seen."]
@@ -103,7 +107,7 @@ def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
 
 
 def _columns(look: Look) -> list[Column[Summary]]:
-    """Return the table's columns, except for the bar."""
+    """Return the columns of the table of tunnels. The bar, behind them, isn't one of them."""
 
     def marked(s: Summary, text: str) -> str:
         return f"{_mark(s, look)}{text[1:]}"
@@ -125,7 +129,7 @@ def _longest(s: Summary) -> str:
 
 
 def _worst_first(s: Summary) -> tuple[Any, ...]:
-    """Return a sort key: the longest total time of outages first, then the most, then the name."""
+    """Return a sort key: total time of outages, then their number (most first), then the name."""
     return -sum(o.seconds for o in s.outages), -len(s.outages), natural(s.name)
 
 
@@ -142,7 +146,7 @@ def _bar(s: Summary, look: Look, cells: int) -> str:
 
 
 def details(s: Summary, look: Look) -> list[str]:
-    """Return the history of one tunnel as lines: facts, a bar, transitions, and unwatched times."""
+    """Return the lines about one tunnel: name, facts, a bar, transitions, and unwatched times."""
     cells = look.columns - 2
     out = [look.paint.bold(piece) for piece in terminal.wrap(s.name, look.columns)]
     out += terminal.facts(_facts(s, look), look.paint, look.columns)
@@ -155,7 +159,10 @@ def details(s: Summary, look: Look) -> list[str]:
 
 
 def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
-    """Return facts about a tunnel's uptime, outages and unwatched times, as labels and texts."""
+    """Return what the bar doesn't show exactly: uptime, outages, unknown and unwatched times.
+
+    Each fact is a label and a text. A text of "" isn't printed.
+    """
     known = s.known
     unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
     times = [(state, s.seconds[state]) for state in TunnelState if s.seconds.get(state)]
@@ -180,9 +187,10 @@ def _of(seconds: float) -> str:
 
 
 def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
-    """Return the number and length of the outages in words.
+    """Return the number of outages, their total time, and the longest one, in words.
 
-    ``seen``: the tunnel was still listed when the service last watched in the period.
+    ``seen``: the tunnel was listed until the service last watched in the period. If not, the text
+    says of a last outage that goes on that its end wasn't seen.
     """
     if not outages:
         return "none"
@@ -199,9 +207,9 @@ def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
 
 
 def _story(s: Summary, look: Look) -> list[str]:
-    """Return a tunnel's transitions, and the times when the service didn't watch, as lines.
+    """Return lines about a tunnel's transitions, and about times when the service didn't watch.
 
-    Those of each day stand below its date.
+    They are in order of time. Above those of each day is a line with the date.
     """
     lasted: dict[int, float] = defaultdict(float)
     for span in s.spans:
@@ -219,9 +227,9 @@ def _story(s: Summary, look: Look) -> list[str]:
 
 
 def _event(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
-    """Return a transition as lines: time, new state, how long that lasted, and the reason.
+    """Return the lines about one transition: time, new state, how long it lasted, and the reason.
 
-    ``at`` is in seconds since the epoch; ``lasted``: for how many seconds the new state lasted.
+    ``at``: its time, in seconds since the epoch. ``lasted``: how many seconds the new state lasted.
     """
     state = entry.state
     word = "unloaded" if entry.gone else state.value
@@ -240,9 +248,10 @@ def _event(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
 
 
 def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
-    """Yield the beginning of each time of a second or more between two watches, and lines about it.
+    """Yield each time between two watches, if it is at least a second: its beginning, and lines.
 
-    The beginning is in seconds since the epoch.
+    The beginning is in seconds since the epoch. The lines say how long the service didn't watch,
+    and why.
     """
     for before, after in pairwise(look.watched):
         if after.begin - before.end < 1:
@@ -273,15 +282,18 @@ _WHY_NOT: Final = {
 
 
 def visits_in(timelines: Iterable[Timeline], since: float, until: float) -> list[Visit]:
-    """Return the visits of peers that were there at any time of a period."""
+    """Return the visits that lie in a period, also those that only end or begin in it.
+
+    The period is from ``since`` to ``until``, in seconds since the epoch.
+    """
     found = visits_of(timelines)
     return [v for v in found if v.came < until and (v.went or v.last) >= since]
 
 
 def users(visits: Sequence[Visit], look: Look) -> list[str]:
-    """Return a table of visits as lines: who came, from where, when, for how long; why it ended.
+    """Return the lines of a table of visits: who came, from where, when, how long, why it ended.
 
-    Without visits, return the line that there were none.
+    Without visits, return a line that says that there were none.
     """
     if not visits:
         return ["No peer was connected through a template."]
@@ -318,7 +330,10 @@ def _went(v: Visit, look: Look) -> str:
 
 
 def percent(part: float) -> str:
-    """Return a fraction, 0 to 1, as per cent with two decimals, rounded down."""
+    """Return a fraction (0 to 1) as per cent, such as ``99.98 %``.
+
+    It is rounded down, so that only a full 1 is ``100 %``.
+    """
     return "100 %" if part >= 1 else f"{int(part * 10_000) / 100:.2f} %"
 
 
@@ -331,6 +346,9 @@ def _second(at: float) -> str:
 
 
 def _short(at: float, look: Look) -> str:
-    """Return a moment as local time of day, with the date where the period has several days."""
+    """Return the local time of day of ``at`` (seconds since the epoch).
+
+    The date (``11-28``) is in front, unless the period is within one day.
+    """
     one_day = _minute(look.since)[:10] == _minute(look.until)[:10]
     return local(at).strftime("%H:%M:%S" if one_day else "%m-%d %H:%M:%S")

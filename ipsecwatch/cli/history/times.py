@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Parses moments as people write them, in the common forms of journalctl (systemd.time(7)).
+"""Reads times as people write them, in the usual forms of journalctl (systemd.time(7)).
 
-systemd-analyze could parse them, but isn't on every machine that has a journal.
+systemd-analyze could read them, too, but not every machine with a journal has it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _UNITS: Final = {
     "M": 2629800.0, "month": 2629800.0, "months": 2629800.0,
     "y": 31557600.0, "year": 31557600.0, "years": 31557600.0,
 }  # fmt: skip
-"""The seconds of each unit, as systemd counts them: a month is a twelfth of 365.25 days."""
+"""The seconds of each unit of time. As for systemd, a year has 365.25 days, and a month is a
+twelfth of it."""
 
 _PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _DAYS: Final = {"today": 0, "yesterday": -1, "tomorrow": 1}
@@ -31,22 +32,22 @@ _TIMES: Final = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M")
 _LONGEST: Final = 100
 
 FORMS: Final = 'today, yesterday, -2h, "3 days ago", "2026-11-01 10:00" or 10:00'
-"""Examples of the forms that can be read."""
+"""Examples of the forms that parse_time() reads, for help and errors."""
 
 
 def local(at: float) -> datetime:
-    """Return a moment (seconds since the epoch) as local date and time, without a zone."""
+    """Return the local date and time of ``at`` (seconds since the epoch), without a time zone."""
     return datetime.fromtimestamp(at)  # noqa: DTZ006 - local time is what people read and write
 
 
 def parse_time(text: str, now: float) -> float:
-    """Return the moment that a text names, in seconds since the epoch.
+    """Return the time that a text names, in seconds since the epoch. ``now`` is the present time.
 
-    ``now`` is the present time. The forms are those of FORMS, and "now", "tomorrow", "@" with
-    seconds since the epoch, "+" and a duration, and a weekday before a date. A duration may have
-    several units, a year two digits, a time seconds and their fraction, and "T" in front. A time is
-    local, unless " UTC" follows it. A date alone means its midnight, a time alone that of today.
-    Raise ValueError for other forms.
+    Beside the forms in FORMS, it may be ``now``, ``tomorrow``, ``@`` and seconds since the epoch,
+    or ``+`` and a duration. A duration may have several units (``1h 30min``). A date may have a
+    weekday in front, and a year of two digits. A time of day may have seconds, with a fraction, and
+    ``T`` in front. Times are local, unless `` UTC`` follows. A date alone is its midnight, a time
+    of day alone is today's. Raise ValueError for other forms.
     """
     text = text.strip()
     if not 0 < len(text) <= _LONGEST:
@@ -64,16 +65,16 @@ def parse_time(text: str, now: float) -> float:
 
 
 def _checked(at: float) -> float:
-    """Return ``at``. Raise ValueError, OverflowError or OSError where local() can't convert it."""
+    """Return ``at`` unchanged. Raise ValueError, OverflowError or OSError if local() does."""
     local(at)
     return at
 
 
 def _moved(text: str, now: float) -> float | None:
-    """Return the moment that a text like ``now``, ``-2h``, ``+2h`` or ``3 days ago`` names.
+    """Return the time that a text such as ``now``, ``-2h``, ``+2h`` or ``3 days ago`` names.
 
-    It is counted from the moment ``now``. Return None for a text of another form. Raise ValueError
-    where the duration in it can't be read.
+    Durations are counted from ``now``. Return None for a text of another form. Raise ValueError for
+    one of these forms whose duration can't be read.
     """
     if text == "now":
         return now
@@ -86,9 +87,9 @@ def _moved(text: str, now: float) -> float | None:
 
 
 def _length(text: str) -> float:
-    """Return a duration such as ``1h 30min`` in seconds; a number without a unit is seconds.
+    """Return a duration such as ``1h 30min`` in seconds. A number without a unit is seconds.
 
-    Raise ValueError for a text that isn't a duration, and for an empty one.
+    Raise ValueError for any other text, and for "".
     """
     total, at = 0.0, 0
     text = text.strip()
@@ -104,10 +105,10 @@ def _length(text: str) -> float:
 
 
 def _calendar(text: str, now: float) -> float:
-    """Return the moment that a text names with a date, a time of day, or both.
+    """Return the time that a date, a time of day, or both name, in seconds since the epoch.
 
-    Where the text has no date, it is the local date of ``now``; where it has no time, midnight. A
-    weekday in front isn't checked. Raise ValueError for any other text.
+    A date alone is its midnight. A time of day alone is on the local date of ``now``. Whether a
+    weekday in front fits the date isn't checked. Raise ValueError for any other text.
     """
     text = _WEEKDAY.sub("", text, count=1)
     text, utc, _ = text.partition(" UTC") if text.endswith(" UTC") else (text, "", "")
