@@ -277,8 +277,8 @@ class BusConnection:
         the bus may start a service for it. ``interactive``: the called program may ask a person
         for a password.
 
-        Raise ErrorReplyError if the reply is an error, NoReplyError if there is none after
-        ``within`` seconds (None: never), LostError if the connection is or gets lost, and
+        Raise ErrorReplyError if the reply is an error, NoReplyError if there is no reply after
+        ``within`` seconds (None: no time limit), LostError if the connection is or gets lost, and
         TooLargeError.
         """
         if not self.alive:

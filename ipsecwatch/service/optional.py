@@ -68,7 +68,7 @@ class OptionalPart:
             self._timer = loop.call_later(pause, self.start)
 
     def stop(self) -> None:
-        """Don't open the part again, if that was going to happen. The part itself isn't closed."""
+        """Cancel the next opening of the part, if one is scheduled. The part isn't closed."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Keep the last transitions of each tunnel in this run of the service, for GetDetails.
 
-Pure: no clock. The journal has all transitions; only the last KEPT of each tunnel are kept here.
+Pure: no clock. The journal has all transitions. Here are only those about which subscribers got
+signals, and only the last KEPT of each tunnel.
 """
 
 from __future__ import annotations

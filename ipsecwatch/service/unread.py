@@ -49,8 +49,8 @@ class _Debt:
     silent_until: float = 0.0
     """The time (loop's clock) until which the user's calls are skipped; 0: they aren't."""
     asked: tuple[str, int] | None = None
-    """The connection to which a ping was sent, and the number of bytes that it had unread then.
-    None: no ping waits for an answer."""
+    """The connection that was pinged last, and how many bytes it had unread then. None: it has
+    answered or is gone, or there was no ping."""
 
     @property
     def total(self) -> int:
