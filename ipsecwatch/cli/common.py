@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from dataclasses import asdict
@@ -104,3 +105,25 @@ def screen_columns() -> int:
         return os.get_terminal_size(sys.stdout.fileno()).columns or 80
     except (AttributeError, ValueError, OSError):  # no terminal, or stdout is closed
         return 80
+
+
+PLAIN_SIGNS: Final = "ipsecwatch-plain-signs"
+"""The name of a way to handle encoding errors, for str.encode() and for streams.
+
+Our own signs, such as curly quotes, become the same in ASCII (_SIGNS). Other characters become
+Python's escape sequences, as with ``backslashreplace``.
+"""
+
+_SIGNS: Final = {"“": '"', "”": '"', "…": "...", "×": "x"}
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    """Return what to write for characters that can't be encoded, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    unknown = error.object[error.start : error.end]
+    told = (_SIGNS.get(c) or c.encode("ascii", "backslashreplace").decode() for c in unknown)
+    return "".join(told), error.end
+
+
+codecs.register_error(PLAIN_SIGNS, _in_plain_signs)

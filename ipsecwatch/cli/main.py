@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
-from ipsecwatch.cli.common import wants_ascii
+from ipsecwatch.cli.common import PLAIN_SIGNS, wants_ascii
 from ipsecwatch.cli.failure import EXIT_OK, EXIT_USAGE, Failure, fail
 from ipsecwatch.cli.parser import Parser
 from ipsecwatch.cli.verbs import VERBS
@@ -32,14 +32,14 @@ def run(argv: list[str]) -> int:
 
     A Failure of the verb is printed; its code is returned. If stdout is a pipe that nobody reads
     any more, the verb ends without a message, and with EXIT_OK. If stdout's disk is full, an error
-    is printed. Return 130 after Ctrl-C. Characters that stdout or stderr can't encode are written
-    as Python's escape sequences.
+    is printed. Return 130 after Ctrl-C. Of characters that stdout or stderr can't encode, our own
+    signs are written in ASCII, and all others as Python's escape sequences.
     """
     _replace_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale that isn't UTF-8 can't encode “●”
             plain = "ascii" if stream.isatty() and wants_ascii() else None
-            stream.reconfigure(encoding=plain, errors="backslashreplace")
+            stream.reconfigure(encoding=plain, errors=PLAIN_SIGNS)
     # Output into `head` ends quietly, as other tools do.
     try:
         return _run(argv)

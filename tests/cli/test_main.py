@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import os
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.cli.common import PLAIN_SIGNS
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.config import Settings
 from ipsecwatch.pluto.unit_file import find_unit
@@ -182,6 +184,33 @@ def test_a_terminal_without_unicode_is_no_reason_to_fail() -> None:
     done = ipsecwatch("status", "--file", "-", text=UP, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "* site" in done.stdout
+
+
+def test_a_terminal_without_unicode_gets_our_own_signs_in_ascii() -> None:
+    begun = DOWN.replace("Total IPsec", '#3: "site":500 STATE_V2_ODD (odd); idle;\nTotal IPsec')
+    explained = ipsecwatch("explain", text=begun, LC_ALL="C", PYTHONIOENCODING="ascii")
+    helped = ipsecwatch("wait", "--help", LC_ALL="C", PYTHONIOENCODING="ascii")
+    assert 'is at "STATE_V2_ODD": ' in explained.stdout
+    assert "&& rsync ..." in helped.stdout
+    # What others chose stays an escape sequence: it isn't mixed up with another name.
+    assert "\\xe4" in ipsecwatch("explain", "\u00e4rger", PYTHONIOENCODING="ascii").stderr
+
+
+def test_all_signs_in_texts_of_ours_have_a_form_in_ascii() -> None:
+    drawn = "●◐✗…○✓→↔█▄▁·"  # only where can_show_symbols() says so
+    markup = "‹›＆％"  # for a desktop, whose texts are in UTF-8
+    modules = [*(TOP / "ipsecwatch/cli").rglob("*.py"), *(TOP / "ipsecwatch/libreswan").rglob("*")]
+    for module in (m for m in modules if m.suffix == ".py" and m.name not in _READS_SIGNS):
+        tree = ast.parse(module.read_text())
+        notes = {id(x.value) for x in ast.walk(tree) if isinstance(x, ast.Expr)}
+        told = [x for x in ast.walk(tree) if isinstance(x, ast.Constant) and id(x) not in notes]
+        shown = {c for x in told for c in str(x.value) if c.isprintable() and not c.isascii()}
+        for sign in shown - set(drawn + markup):
+            assert "\\" not in sign.encode("ascii", PLAIN_SIGNS).decode(), (module, sign)
+
+
+_READS_SIGNS = ("pasted_text.py", "log_text.py", "repair.py")
+"""Modules whose signs are read in other people's texts, and never printed."""
 
 
 async def test_status_and_monitor_show_what_the_service_says(system_bus: PrivateBus) -> None:

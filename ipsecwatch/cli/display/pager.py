@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.cli.common import PLAIN_SIGNS
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
@@ -75,7 +77,7 @@ def _page(command: list[str], text: str) -> bool:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager now
     try:
         encoding = sys.stdout.encoding or "utf-8"
-        pager.communicate(text.encode(encoding, "backslashreplace"))
+        pager.communicate(text.encode(encoding, PLAIN_SIGNS))
     finally:
         pager.wait()
         signal.signal(signal.SIGINT, before)

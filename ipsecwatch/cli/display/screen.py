@@ -19,6 +19,7 @@ import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.cli.common import PLAIN_SIGNS
 from ipsecwatch.cli.display import keys
 from ipsecwatch.cli.display.terminal import width
 from ipsecwatch.cli.failure import EXIT_USAGE, Failure
@@ -135,7 +136,7 @@ class Screen:
 
     def _send(self, text: str) -> None:
         encoding = sys.stdout.encoding or "utf-8"
-        self._unsent += text.encode(encoding, "backslashreplace")
+        self._unsent += text.encode(encoding, PLAIN_SIGNS)
         self._write()
 
     def _write(self) -> None:

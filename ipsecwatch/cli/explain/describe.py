@@ -182,16 +182,20 @@ _CHILDLESS: Final = "The IKE SA is up, but there is no Child SA: no traffic can 
 
 
 def _missing(t: Tunnel) -> str:
-    """Return as text which of the tunnel's connections aren't up: ``missing: office/1x2``.
+    """Return as text which of the tunnel's connections aren't up: ``missing: office/1x2``."""
+    return f"missing: {_few(clean(c.name) for c in without_child(t))}"
 
-    They are those without an established Child SA. Where the text has no established Child SA of
-    the tunnel at all, they are those for which the connection list names none.
+
+def without_child(t: Tunnel) -> list[Connection]:
+    """Return the connections of a tunnel that aren't up: those without an established Child SA.
+
+    Where the text has no established Child SA of the tunnel at all, they are those for which the
+    connection list names none.
     """
     up = {(s.name, s.instance) for s in t.states if _is_child(s)} or {
         (c.name, c.instance) for c in t.connections if c.newest_child is not None
     }
-    names = [clean(c.name) for c in t.connections if (c.name, c.instance) not in up]
-    return f"missing: {_few(names)}"
+    return [c for c in t.connections if c.key not in up]
 
 
 def _waiting(t: Tunnel, *, all_listed: bool) -> str:
@@ -519,14 +523,14 @@ _LONG: Final = 10
 def _carried(s: SaState, counted: Traffic | None) -> str:
     """Return in words how many bytes a Child SA has received and sent.
 
-    They are from its line of ``trafficstatus`` if there is one, else from the status. Where the
+    They are from its line of ``trafficstatus`` if that has them, else from the status. Where the
     bytes aren't there, but the status's line for the SA's traffic is, the words say so; else return
     "". Return "" for an IKE SA, too.
     """
     if s.kind is not SaKind.CHILD:
         return ""
-    got = counted.bytes_in if counted else s.sa.bytes_in if s.sa else None
-    sent = counted.bytes_out if counted else s.sa.bytes_out if s.sa else None
+    told = [(x.bytes_in, x.bytes_out) for x in (counted, s.sa) if x is not None]
+    got, sent = next((x for x in told if None not in x), (None, None))
     if got is None or sent is None:
         return _UNCOUNTED if s.sa is not None else ""
     remark = ", so nothing comes back" if sent and not got else ""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client
@@ -12,7 +12,7 @@ from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, explained
 from ipsecwatch.cli.tunnels.own_names import in_pluto
-from ipsecwatch.client.connection_names import is_uuid
+from ipsecwatch.client.connection_names import is_uuid, names_of
 from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.states import Reason, TunnelState
 
@@ -50,7 +50,13 @@ def look_up(name: str, instance: str = "") -> Live:
     if name not in views and any(map(is_uuid, views)):
         [name] = in_pluto([name], instance)
     found = views.get(name)
-    return Live(terminal.Row.of_view(found) if found else None, views, unit=seen.unit)
+    if found is None:
+        return Live(None, views, unit=seen.unit)
+    title = ""
+    if is_uuid(name):
+        known = asyncio.run(names_of([name]))
+        title = known[name].name if name in known else ""
+    return Live(replace(terminal.Row.of_view(found), title=title), views, unit=seen.unit)
 
 
 def explanation(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) -> str:
@@ -59,7 +65,7 @@ def explanation(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) 
     ``unit``: the systemd unit that runs pluto, for advice; "": none is known to. ``wide``: the
     width of the text in columns.
     """
-    title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
+    title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.shown)}"
     return "\n".join([title, *terminal.facts(facts(row, unit), paint, wide)])
 
 
@@ -81,6 +87,7 @@ def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
         ("attempts", str(row.attempts) if row.attempts else ""),
         ("why", why.meaning if blamed else ""),
         ("what to do", why.advice if blamed else ""),
+        ("in pluto", row.name if row.title else ""),
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.explain import log_cause
+from ipsecwatch.cli.explain import describe, log_cause
 from ipsecwatch.libreswan.local_failures import LocalFailure, local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
 from ipsecwatch.reasons import ReasonText
@@ -19,7 +19,7 @@ from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ipsecwatch.libreswan.log_attempts import Said
     from ipsecwatch.libreswan.log_text import LogText
@@ -31,19 +31,35 @@ Facts = list[tuple[str, str]]
 def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
     """Return the tunnels of a status, with the reasons that log lines in the same text show.
 
-    A tunnel gets the reason from the log, and the log line as its detail, if it is CONNECTING or
-    STUCK by the status, and the connection with its name has the outcome FAILED and a known reason
-    by the log. Any other tunnel is returned as it is.
+    A tunnel gets the reason from the log, and the log line as its detail, if it is CONNECTING,
+    STUCK or PARTIAL by the status, and a connection of it that has no Child SA has the outcome
+    FAILED and a known reason by the log. Any other tunnel is returned as it is.
     """
-    told = {s.name: s for s in stories(log.lines) if s.outcome is Outcome.FAILED}
-    return [_with_reason(t, told.get(t.key)) for t in tunnels]
+    told = [s for s in stories(log.lines) if s.outcome is Outcome.FAILED and reason(s)]
+    failed = {s.name: s for s in sorted(told, key=lambda s: _explains(s, log), reverse=True)}
+    return [_with_reason(t, failed) for t in tunnels]
 
 
-def _with_reason(t: Tunnel, story: Story | None) -> Tunnel:
-    why = reason(story) if story is not None else None
-    if story is None or not why or t.state not in (TunnelState.CONNECTING, TunnelState.STUCK):
+def _explains(story: Story, log: LogText) -> tuple[int, int]:
+    """Return a sort key: of failed connections, the one that says most has the highest.
+
+    It is the one whose line has the highest weight, and of several, the one that failed last.
+    """
+    assert story.failure is not None  # the outcome is FAILED
+    return story.failure.finding.weight, log.lines.index(story.failure.line)
+
+
+def _with_reason(t: Tunnel, failed: Mapping[str, Story]) -> Tunnel:
+    """Return a tunnel with the reason of one of the failed connections; without one, as it is.
+
+    ``failed`` has these by their names; the one that says most is first.
+    """
+    if t.state not in (TunnelState.CONNECTING, TunnelState.STUCK, TunnelState.PARTIAL):
         return t
-    return replace(t, reason=why, detail=line(story))
+    names = {t.key, *(c.full_name for c in describe.without_child(t))}
+    story = next((s for name, s in failed.items() if name in names), None)
+    why = reason(story) if story is not None else None
+    return replace(t, reason=why, detail=line(story)) if story is not None and why else t
 
 
 def facts(story: Story) -> Facts:

@@ -286,6 +286,13 @@ def test_trafficstatus_tells_of_counters() -> None:
     ) in screen
 
 
+def test_counters_of_the_status_are_told_if_those_of_trafficstatus_are_cut_off() -> None:
+    traffic = '#2: "site", type=ESP, add_time=1700000000, inBytes=3\n'
+    screen = told(UP + traffic)
+    assert "336 bytes in, 336 bytes out" in screen
+    assert "no counters" not in screen
+
+
 BRIEF = """\
 192.0.1.0/24 <==> 192.0.2.0/24\tfrom 192.1.2.45 to 192.1.2.23 (336B/2KiB)\t"site", reqid=16389
 # Total IPsec connections: loaded 4, active 1

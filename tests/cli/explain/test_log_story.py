@@ -6,13 +6,19 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ipsecwatch.cli import main
+from ipsecwatch.cli.explain import log_story
+from ipsecwatch.libreswan import log_text
+from ipsecwatch.report import Connection
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.paths import FIXTURES
 from tests.support.recordings import ROOT, statuses
+from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,6 +159,42 @@ def test_a_status_and_a_log_are_both_told_and_agree(explain: Explain) -> None:
         found = json.loads(explain(text, "--json")[1])
         assert [t["reason"] for t in found["tunnels"] if t["name"] == "badesp"] == ["proposal"]
         assert [x["reason"] for x in found["log"]] == ["proposal"]
+
+
+REFUSED_PAIR = (
+    '"multi/1x1" #2: IKE_AUTH response rejected Child SA with TS_UNACCEPTABLE\n'
+    '"multi/2x2" #7: response for Child SA #7 was rejected with NO_PROPOSAL_CHOSEN\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("nth", "state", "reason"), [(6, "connecting", "proposal"), (10, "partial", "proposal")]
+)
+def test_a_tunnel_of_several_connections_has_the_reason_of_one_that_is_missing(
+    nth: int, state: str, reason: str, explain: Explain
+) -> None:
+    status = statuses(ROOT / "5.4" / "multi.jsonl.gz")[nth].stdout
+    for text in (status + REFUSED_PAIR, REFUSED_PAIR + status):
+        (told,) = json.loads(explain(text, "--json")[1])["tunnels"]
+        assert (told["name"], told["state"], told["reason"]) == ("multi", state, reason)
+
+
+def test_a_pair_that_is_up_by_the_status_gives_no_reason(explain: Explain) -> None:
+    status = statuses(ROOT / "5.4" / "multi.jsonl.gz")[10].stdout
+    first, _ = REFUSED_PAIR.splitlines(keepends=True)
+    (told,) = json.loads(explain(status + first, "--json")[1])["tunnels"]
+    assert (told["state"], told["reason"]) == ("partial", "none")
+
+
+def test_an_instance_has_the_reason_from_the_log() -> None:
+    log = log_text.read('"rw"[3] 192.0.2.7 #9: authentication failed: PSK AUTH mismatch\n')
+    instance = replace(
+        tunnel("rw[3]", TunnelState.CONNECTING),
+        key="rw[3]$17",
+        connections=(Connection("rw", (3,)),),
+    )
+    (told,) = log_story.with_reasons([instance], log)
+    assert told.reason is Reason.AUTHENTICATION
 
 
 def test_a_whole_status_has_no_log_whatever_a_peer_wrote_into_it(explain: Explain) -> None:

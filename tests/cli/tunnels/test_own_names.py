@@ -74,6 +74,11 @@ async def test_people_see_its_name_and_programs_the_uuid(manager: NetworkManager
         assert "Office" in out.splitlines()[0]
         assert f"in pluto     {OFFICE}" in out
         assert (await said("status", OFFICE))[1] == out
+        code, out, _ = await said("explain", "Office")
+        assert code == 0
+        assert out.splitlines()[0] == "● Office"
+        assert f"in pluto     {OFFICE}" in out
+        assert (await said("explain", OFFICE))[1] == out
         _, out, _ = await said("bar", "--once", "Office")
         assert out == "● VPN Office\n"
         _, out, _ = await said("bar", "--once", "--format", "waybar", HOME)
