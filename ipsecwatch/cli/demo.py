@@ -67,7 +67,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "demo", VERBS["demo"], run, EXAMPLES)
     parser.add_argument(
         "--speed", type=float, default=4.0, metavar="N",
-        help="play N times as fast as it happened (default: 4)",
+        help="play N times as fast as it happened, from 0.5 to 20 (default: 4)",
     )  # fmt: skip
 
 

@@ -38,12 +38,16 @@ EXAMPLES: Final = (
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "parse", VERBS["parse"], run, EXAMPLES)
-    parser.add_argument("file", nargs="?", default="-", help="the file to read; - (default): stdin")
     parser.add_argument(
-        "--command", help="the command that printed the text, e.g. status (default: recognise it)"
+        "file", nargs="?", default="-", metavar="FILE", help="the file to read; - (default): stdin"
     )
     parser.add_argument(
-        "--json", action="store_true", help="accepted for uniformity: it always prints JSON"
+        "--command",
+        help="the command that printed the text: status, trafficstatus, showstates … (default: "
+        "recognise it)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="no effect: the output is JSON in any case"
     )
 
 

@@ -131,7 +131,7 @@ def add_instance(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         "--instance", type=_instance, default="", metavar="NAME",
-        help="use the instance ipsecwatch@NAME.service, which watches another pluto here",
+        help="use ipsecwatch@NAME.service, which watches another pluto on this machine",
     )  # fmt: skip
 
 

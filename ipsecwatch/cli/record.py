@@ -50,18 +50,24 @@ EXAMPLES: Final = (
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "record", VERBS["record"], run, EXAMPLES)
-    parser.add_argument("out", type=Path, metavar="OUT", help="a new file; *.gz is compressed")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT",
+        help="the file to write, which must not exist yet; *.gz is compressed",
+    )  # fmt: skip
     parser.add_argument(
         "--config", type=Path, metavar="F", help="read F instead of the service's settings"
     )
     parser.add_argument(
-        "--redact", action="store_true", help="hide private data, as the verb redact does"
+        "--redact", action="store_true", help="replace private data, as the verb redact does"
     )
     add_instance(parser)
     parser.add_argument(
-        "--interval", type=float, default=1.0, metavar="S", help="ask every S seconds (default: 1)"
+        "--interval", type=float, default=1.0, metavar="S",
+        help="ask pluto every S seconds, or more rarely if it is slow (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--duration", type=float, metavar="S", help="end after S seconds (default: until Ctrl-C)"
     )
-    parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds")
 
 
 def run(args: argparse.Namespace) -> int:

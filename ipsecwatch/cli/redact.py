@@ -39,11 +39,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "redact", VERBS["redact"], run, EXAMPLES)
     parser.add_argument(
         "input", metavar="IN",
-        help="a recording, a status or a piece of pluto's log, also *.gz; - is stdin",
+        help="a file with a recording, a status or pluto's log, also compressed (*.gz); - is stdin",
     )  # fmt: skip
     parser.add_argument(
-        "out", type=Path, metavar="OUT", help="a new file; *.gz is compressed; - is stdout"
-    )
+        "out", type=Path, metavar="OUT",
+        help="the file to write, which must not exist yet; *.gz is compressed; - is stdout",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,7 +39,9 @@ EXAMPLES: Final = (
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "replay", VERBS["replay"], run, EXAMPLES)
-    parser.add_argument("recording", type=Path, help="a file that `ipsecwatch record` wrote")
+    parser.add_argument(
+        "recording", type=Path, metavar="IN", help="a file that `ipsecwatch record` wrote"
+    )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object for each transition"
     )

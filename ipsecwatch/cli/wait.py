@@ -67,8 +67,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--timeout", type=_seconds, metavar="S",
-        help="exit with code 1 after S seconds; until then, also wait for the service to start and "
-        "for tunnels to be loaded. Without: both must already be there. 0: check once",
+        help="give up after S seconds, with exit code 1, or 3 if a state isn't known. Until then, "
+        "also wait for the service to start and for tunnels to be loaded. Without: no limit, but "
+        "both must already be there. 0: check once",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the states at the end as JSON")
     add_instance(parser)

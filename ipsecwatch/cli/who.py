@@ -118,11 +118,14 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help=f"sort by {', '.join(ORDERS)} (default: user)",
     )  # fmt: skip
     parser.add_argument("-r", "--reverse", action="store_true", help="reverse the order")
-    parser.add_argument("--file", metavar="F", help="read a saved `ipsec status`; - is stdin")
+    parser.add_argument(
+        "--file", metavar="F",
+        help="read F, a file with the output of `ipsec status`, instead of asking; - is stdin",
+    )  # fmt: skip
     parser.add_argument(
         "--details",
         action="store_true",
-        help="let the terminal ask for a password, if one is needed",
+        help="ask for a password, if users and addresses are for administrators",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_instance(parser)

@@ -50,8 +50,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="the status bar that reads the line (default: plain)",
     )  # fmt: skip
     parser.add_argument(
-        "-q", "--quiet", action="store_true", help="show nothing while all tunnels are well"
-    )
+        "-q", "--quiet", action="store_true",
+        help="show nothing while tunnels are up or wait for traffic, and none has a problem",
+    )  # fmt: skip
     parser.add_argument(
         "--once",
         action="store_true",

@@ -120,16 +120,16 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
         help="tunnels that must exist, and be up or waiting for traffic; * stands for any "
-        "characters, ? for any one. Without: all tunnels; one that is down without a fault, or "
-        "that was taken down on this machine, is OK",
+        "characters, ? for any one. Without: all tunnels; but one that nobody tried to bring up, "
+        "or that was taken down on this machine, may be down, and a template's client in any state",
     )  # fmt: skip
     parser.add_argument(
         "-w", "--warning", type=_threshold, metavar="RANGE",
         help="WARNING if the number of tunnels that are up is outside of this range (10: is 10 or "
-        "more); their other states don't count then",
+        "more). With a range, only this number is checked, and not each tunnel's state",
     )  # fmt: skip
     parser.add_argument(
-        "-c", "--critical", type=_threshold, metavar="RANGE", help="the same for CRITICAL"
+        "-c", "--critical", type=_threshold, metavar="RANGE", help="the same, for CRITICAL"
     )
     parser.add_argument(
         "-t", "--timeout", type=_seconds, metavar="S", default=TIMEOUT,

@@ -54,7 +54,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="FILE",
-        help="write to FILE instead of stdout; readers never see a part of it",
+        help="write to FILE, not to stdout; it is replaced at once, and never half written",
     )  # fmt: skip
     add_instance(parser)
 

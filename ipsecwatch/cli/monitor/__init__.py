@@ -63,13 +63,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_instance(parser)
     parser.add_argument(
         "--since", metavar="RUN_ID:SERIAL",
-        help="begin with the transitions after this one, from the journal; --json prints both "
-        "values",
+        help="first print the transitions that the journal has after this one; --json prints the "
+        "run_id and serial of each",
     )  # fmt: skip
     parser.add_argument(
         "--exec", metavar="PROGRAM",
-        help="run a program when a tunnel comes up, goes down or gets stuck; its environment says "
-        "what happened (IPSECWATCH_EVENT, _TUNNEL, _STATE, _REASON, _SERIAL …)",
+        help="run this program when a tunnel comes up, goes down or gets stuck; variables say what "
+        "happened (IPSECWATCH_EVENT, IPSECWATCH_TUNNEL, IPSECWATCH_STATE, IPSECWATCH_REASON …)",
     )  # fmt: skip
     parser.add_argument(
         "--exec-limit", type=_limit, metavar="S", default=hooks.LIMIT,

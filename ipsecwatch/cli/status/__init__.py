@@ -42,10 +42,14 @@ EXAMPLES: Final = (
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "status", VERBS["status"], run, EXAMPLES)
     selection.add_options(parser)
-    parser.add_argument("--file", metavar="F", help="read a saved `ipsec status`; - is stdin")
+    parser.add_argument(
+        "--file", metavar="F",
+        help="read F, a file with the output of `ipsec status`, instead of asking; - is stdin",
+    )  # fmt: skip
     parser.add_argument(
         "--details", action="store_true",
-        help="show all details of each tunnel; a terminal may ask for a password",
+        help="show all details of each tunnel, as for a NAME without * and ?; if they are for "
+        "administrators, ask for a password",
     )  # fmt: skip
     parser.add_argument(
         "--watch", action="store_true", help="update the list live, until you press q"

@@ -239,7 +239,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
-        help="only these tunnels; * stands for any characters, ? for any one",
+        help="show all details of only these tunnels; or, if a NAME has * (any characters) or ? "
+        "(any one), a table of those that fit",
     )  # fmt: skip
     parser.add_argument(
         "--state",
