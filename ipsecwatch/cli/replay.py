@@ -21,7 +21,6 @@ from ipsecwatch.cli.parser import verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import LogLine
-from ipsecwatch.tracking.late_reasons import LOG_LAG, is_unexplained
 from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tracking.tracker import Tracker
 
@@ -75,24 +74,13 @@ def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]
     """
     _, entries = recording.read(path)
     tracker, reader = Tracker(), Reader()
-    unexplained: list[Transition] = []
-    until = 0.0
     for entry in recording.settled(entries):
         if clock is not None:
             clock.wait(entry.at)
         if isinstance(entry, LogLine):
-            if entry.at > until:
-                yield from tracker.explain(unexplained)
-                unexplained = []
             tracker.hear(entry)
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
-            yield from tracker.explain(unexplained)
-            changes = tracker.observe(recording.poll(entry, reader))
-            # Like the service: pluto logs before it answers, but its lines may be recorded later.
-            waits = any(is_unexplained(c) for c in changes)
-            unexplained, until = (changes if waits else []), entry.at + entry.took + LOG_LAG
-            yield from () if waits else changes
-    yield from tracker.explain(unexplained)
+            yield from tracker.observe(recording.poll(entry, reader))
 
 
 @dataclass(slots=True)

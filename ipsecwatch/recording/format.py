@@ -183,21 +183,22 @@ def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Yield the entries of a recording in the order in which the service would have got them.
 
     In the file, an answer stands at the time of its question, but it was complete only ``took``
-    seconds later. Log lines and notes from in between are yielded before the answer.
+    seconds later. Log lines and notes from before that are yielded before the answer. journald may
+    have delivered them so late that they stand behind other answers of the same round; a round ends
+    with the next answer to the same command.
     """
-    waiting: RecordedAnswer | None = None
+    held: list[Entry] = []
+    """The answer that waits for log lines, and what follows it."""
+    end, command = 0.0, ""
     for entry in entries:
-        if waiting is not None and (
-            isinstance(entry, RecordedAnswer) or entry.at > waiting.at + waiting.took
-        ):
-            yield waiting
-            waiting = None
-        if isinstance(entry, RecordedAnswer):
-            waiting = entry
+        if isinstance(entry, RecordedAnswer) and (not held or entry.command == command):
+            yield from held
+            held, end, command = [entry], entry.at + entry.took, entry.command
+        elif held and (isinstance(entry, RecordedAnswer) or entry.at > end):
+            held.append(entry)
         else:
             yield entry
-    if waiting is not None:
-        yield waiting
+    yield from held
 
 
 def poll(answer: RecordedAnswer, reader: Reader) -> Poll:

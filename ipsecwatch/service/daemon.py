@@ -41,7 +41,7 @@ from ipsecwatch.service.poll_outcome import PollOutcome
 from ipsecwatch.service.state_file import Saved, StateFile
 from ipsecwatch.service.systemd_notify import notify, status_line, watchdog
 from ipsecwatch.service.worker import Worker
-from ipsecwatch.tracking.late_reasons import LOG_LAG, is_unexplained
+from ipsecwatch.tracking.late_reasons import is_unexplained
 from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ without transitions only renew its modification time."""
 SYSTEMD_PATIENCE: Final = 1.0
 """Seconds for which the outcome of a first poll, or of a poll without an answer, is held back at
 most until systemd has said how pluto's unit is: the advice for people depends on that."""
+
+LOG_LAG: Final = 0.05
+"""Seconds that an unexplained loss waits for pluto's log, before it is announced."""
 
 
 class Service:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.log_evidence import LogEvidence
     from ipsecwatch.tracking.records import TunnelRecord, Why
 
-LOG_LAG: Final = 0.05
-"""Seconds that an unexplained loss waits for pluto's log, before it is announced."""
 LOG_LATE: Final = 3.0
 """Seconds by which a log line may come after the poll that shows the same loss."""
 

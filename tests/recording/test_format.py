@@ -93,3 +93,17 @@ def test_what_is_odd_in_a_head_counts_as_absent(
 ) -> None:
     head, _ = read(tmp_path / "r", {**HEAD, "interval": interval, "libreswan": libreswan})
     assert (head.interval, head.libreswan) == read_as
+
+
+def test_a_log_line_that_was_recorded_late_comes_before_the_answer_all_the_same(
+    tmp_path: Path,
+) -> None:
+    """journald may deliver a line when the next question of the round was asked already."""
+    traffic = ANSWER | {"at": 5.3, "command": "trafficstatus"}
+    line = {"identifier": "pluto"}
+    rows = [
+        ANSWER, traffic, line | {"at": 5.1, "journal": "late"},
+        line | {"at": 5.4, "journal": "after"}, ANSWER | {"at": 6},
+    ]  # fmt: skip
+    _, entries = read(tmp_path / "late.jsonl", HEAD, *rows)
+    assert [e.at for e in recording.settled(entries)] == [5.1, 5, 5.3, 5.4, 6]
