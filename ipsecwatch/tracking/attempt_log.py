@@ -102,6 +102,9 @@ class AttemptLog:
         """By the name of a connection or template: the order of the last line about it, whatever
         that line says. This is kept apart from the evidence, so that lines which a stranger causes
         can't push out any evidence."""
+        self._failed: dict[str, int] = {}
+        """By the name of a connection or template: the order of the first failure since the last
+        call of take_failed()."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
         """Return whether a line with the event ATTEMPT begins a new attempt.
@@ -119,6 +122,13 @@ class AttemptLog:
         """
         attempts = self._of(name)  # first of all: it may drop other connections' evidence
         self._pieces += attempts.add(evidence)
+        if evidence.event is LogEvent.FAILURE and len(self._failed) < MAX_NAMES:
+            self._failed.setdefault(name, evidence.order)
+
+    def take_failed(self) -> dict[str, int]:
+        """Return the connections with failures since the last call, and the first one's order."""
+        failed, self._failed = self._failed, {}
+        return failed
 
     def note_heard(self, said: ConnectionLine, order: int) -> None:
         """Record that the line number ``order`` is about a connection, and so about its template.

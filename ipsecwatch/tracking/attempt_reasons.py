@@ -154,6 +154,27 @@ class AttemptReasons:
             return Reason.UNREACHABLE, f"The name {name} does not resolve."
         return None
 
+    # --- attempts between two polls ---------------------------------------------------------
+
+    def note_failed(
+        self, records: Iterable[TunnelRecord], failed: Mapping[str, int], mono: float
+    ) -> None:
+        """Set the reason of tunnels whose attempts began and failed since the last report.
+
+        Such an attempt takes milliseconds where the peer refuses it. A tunnel on demand is WAITING
+        before and after it, so that no state shows it. Left out are tunnels that are still being
+        tried, and those that the report (of the time ``mono``) lists first or in another state.
+        ``failed`` has the order of the first failure by the connection's name.
+        """
+        if not failed:
+            return
+        for record in records:
+            names, t = _names(record.tunnel) & failed.keys(), record.tunnel
+            told = t.unresolved or t.since_mono == mono
+            if names and t.children and record.trying_since is None and not told:
+                first = min(failed[name] for name in names)
+                _show_refusal(record, self._log.attempts.failure(names, first - 1))
+
     # --- attempts from outside ------------------------------------------------------------
 
     def note_incoming(
@@ -192,7 +213,7 @@ class AttemptReasons:
 
 
 def _show_refusal(record: TunnelRecord, why: Why) -> None:
-    """Set a tunnel's reason to that of the peer's failed attempt.
+    """Set a tunnel's reason to that of an attempt that failed.
 
     Do nothing if its last known state is UP or PARTIAL. If its state is UNKNOWN, set only the
     record's reason, which is shown once the state is known again.

@@ -254,6 +254,8 @@ class Tracker:
         self._attempt_reasons.note_incoming(self._records.tunnels.values(), news)
         out = self._update_all(poll, self._observations)
         self._attempt_reasons.note_incoming(self._records.tunnels.values(), news)
+        failed = self._log.attempts.take_failed()
+        self._attempt_reasons.note_failed(self._records.tunnels.values(), failed, poll.mono)
         self._log.compare(report, poll.at)
         self.missed += run.count_missed(report)
         run.note_states(poll, report)

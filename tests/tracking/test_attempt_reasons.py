@@ -10,7 +10,7 @@ import pytest
 from ipsecwatch.report import LogLine, Role, Stage
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason, TunnelState
-from tests.support.reports import START, connection, ike, no_answer, poll
+from tests.support.reports import START, child, connection, ike, no_answer, poll
 
 if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition
@@ -60,3 +60,31 @@ def test_an_attempt_that_ended_with_pluto_has_failed_by_nothing_else() -> None:
     tracker.observe(no_answer(10))
     told = tracker.observe(poll(15, [ON_DEMAND]))
     assert [(c.new, c.reason) for c in told] == [(TunnelState.WAITING, Reason.PLUTO_RESTARTED)]
+
+
+def test_an_attempt_that_came_and_went_between_two_polls_is_the_reason_all_the_same() -> None:
+    """A peer refuses within milliseconds: the tunnel is seen to wait before and after it."""
+    tracker = Tracker()
+    tracker.observe(poll(0, [ON_DEMAND]))
+    tracker.hear(LogLine(START + 1, OURS))
+    tracker.hear(LogLine(START + 1.01, REFUSED))
+    assert tracker.observe(poll(5, [ON_DEMAND])) == []
+    (tunnel,) = tracker.tunnels.values()
+    assert (tunnel.state, tunnel.reason) == (TunnelState.WAITING, Reason.AUTHENTICATION)
+    assert tunnel.detail == REFUSED
+    tracker.observe(poll(10, [ON_DEMAND]))
+    assert tracker.tunnels["site"].reason is Reason.AUTHENTICATION
+    (up,) = tracker.observe(poll(15, [ON_DEMAND], [ike(3, "site"), child(4, "site", 3)]))
+    assert up.reason is Reason.NONE
+
+
+def test_what_failed_before_a_tunnel_was_up_is_no_reason_for_its_loss() -> None:
+    tracker = Tracker()
+    up = [ike(3, "site"), child(4, "site", 3)]
+    tracker.observe(poll(0, [ON_DEMAND]))
+    tracker.hear(LogLine(START + 1, OURS))
+    tracker.hear(LogLine(START + 1.01, REFUSED))
+    tracker.observe(poll(5, [ON_DEMAND], up))
+    assert tracker.tunnels["site"].reason is Reason.NONE
+    (lost,) = tracker.observe(poll(10, [ON_DEMAND]))
+    assert lost.reason is Reason.OTHER
