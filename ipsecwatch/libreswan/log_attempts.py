@@ -9,7 +9,7 @@ service doesn't use this: in tracking/, polls decide each state, and the log giv
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -180,6 +180,7 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
     """
     found: dict[str, Story] = {}
     rekeyed: set[int] = set()
+    renewing: set[int] = set()
     quick_modes = QuickModes()
     dead = -_NEAR
     stops = False
@@ -187,6 +188,7 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
         if line.of_pluto:
             _end_all(found.values(), line)
             rekeyed.clear()
+            renewing.clear()
             quick_modes.clear()
             stops = line.fate is not Fate.STARTED
             continue
@@ -200,7 +202,9 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
         if finding is None:
             continue
         if finding.rekeyed is not None:
-            rekeyed.add(finding.rekeyed)
+            (renewing if finding.event is LogEvent.REKEY else rekeyed).add(finding.rekeyed)
+        if finding.end is LossKind.UNEXPLAINED and line.said.serial in renewing:
+            finding = replace(finding, reason=Reason.EXPIRED)  # the rekey that was begun failed
         if finding.reason is Reason.PEER_DEAD and finding.event is LogEvent.LOSS:
             dead = i
         if finding.end is LossKind.AMBIGUOUS and i - dead < _NEAR:

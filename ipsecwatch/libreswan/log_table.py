@@ -46,6 +46,8 @@ class LogEvent(Enum):
     """A Child SA is established (a new one, or a rekeyed one)."""
     FAILURE = auto()
     """A negotiation fails, or isn't answered."""
+    REKEY = auto()
+    """This side begins to rekey a Child SA (IKEv2): its lifetime will soon be over."""
     LOSS = auto()
     """SAs end, for any reason: which ones is in ``Finding.subject`` and ``Finding.end``."""
     LOADED = auto()
@@ -156,7 +158,8 @@ class Finding:
     using: int | None = None
     """The serial of the IKE SA under which a Child SA is negotiated, or was established."""
     rekeyed: int | None = None
-    """The serial of the IKE SA that a new one replaces in a rekey."""
+    """The serial of the IKE SA that a new one replaces in a rekey. For a REKEY it is the serial of
+    the Child SA that is to be replaced."""
     address: str | None = field(default=None, compare=False)
     """The local address that the line names (``Subject.ADDRESS``)."""
     host: str | None = field(default=None, compare=False)
@@ -271,6 +274,11 @@ PROGRESS: Final = (
         replace(_ATTEMPT, version=2),
         ("4.5", MAIN, r"initiating Child SA using IKE SA #(?P<using>\d{1,10})",
          "initiating Child SA using IKE SA "),
+    ),
+    *_rows(
+        Finding(LogEvent.REKEY, began=_WE, version=2),
+        ("4.5", MAIN, r"initiating rekey to replace Child SA #(?P<rekeyed>\d{1,10})",
+         "initiating rekey to replace % "),
     ),
     *_rows(
         # Of an IKEv1 SA (phase 1): the peer asks for a Child

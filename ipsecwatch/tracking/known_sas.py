@@ -34,6 +34,8 @@ class KnownSas:
         """Serials of the IKEv1 SAs (phase 1) under which either side has begun a Quick Mode."""
         self._rekeyed: set[int] = set()
         """Serials of the IKE SAs that another one has replaced in a rekey."""
+        self._renewing: OrderedDict[int, None] = OrderedDict()
+        """Serials of the Child SAs that this side has begun to rekey."""
         self._heirs: dict[int, int] = {}
         """By the serial of an IKE SA that was replaced in a rekey: the serial of the new IKE SA."""
         self._fresh: set[int] = set()
@@ -106,6 +108,19 @@ class KnownSas:
         self._rekeyed &= kept.union(self.origins.values())
         self.origins = {s: old for s, old in self.origins.items() if s in kept}
         self._heirs = {old: s for old, s in self._heirs.items() if old in kept or s in kept}
+
+    def note_rekey(self, child: int) -> None:
+        """Record that this side begins to rekey a Child SA."""
+        self._renewing[child] = None
+        if len(self._renewing) > MAX_SERIALS:
+            self._renewing.popitem(last=False)
+
+    def is_renewed(self, child: int | None) -> bool:
+        """Return whether this side has begun to rekey a Child SA; False for None.
+
+        If it ends all the same, its lifetime ran out, since the rekey failed or took too long.
+        """
+        return child in self._renewing
 
     def note_quick_mode(self, phase1: int) -> None:
         """Record that we or the peer began a Quick Mode under the IKEv1 SA (phase 1) ``phase1``."""

@@ -161,6 +161,8 @@ class LogEvidence:
             case LogEvent.CHILD_ESTABLISHED:
                 self.sas.note_child(said, finding, self.order)
                 self.incoming.note_child(said.name)
+            case LogEvent.REKEY if finding.rekeyed is not None:
+                self.sas.note_rekey(finding.rekeyed)
             case LogEvent.CHILD_REQUESTED if said.serial is not None:
                 self.sas.note_quick_mode(said.serial)
             case LogEvent.ATTEMPT:
@@ -322,7 +324,8 @@ class LogEvidence:
         if not told:
             return Reason.OTHER, None
         same = [e for e in told if e.reason is told[0].reason]
-        return _meaning(told[0], held), max(same, key=lambda e: e.weight).line
+        renewed = self.sas.is_renewed(told[0].serial)
+        return _meaning(told[0], held, renewed=renewed), max(same, key=lambda e: e.weight).line
 
     def has_heard(self, names: Collection[str], after: int, now: float) -> bool:
         """Return whether the log has a line about any of these connections after line ``after``.
@@ -416,11 +419,12 @@ def _replaced(e: Evidence) -> Evidence:
     return replace(e, reason=Reason.REPLACED, end=LossKind.ANY)
 
 
-def _meaning(cause: Evidence, held: HeldSas) -> Reason:
+def _meaning(cause: Evidence, held: HeldSas, *, renewed: bool) -> Reason:
     """Return which reason the first line about a loss gives for these SAs.
 
     If the line gives no cause (UNEXPLAINED), it depends on more: whether a successor took the
-    client's place, whether the SA is IKEv1's, and whether its lifetime was over.
+    client's place, whether the SA is IKEv1's, and whether its lifetime was over. ``renewed``: this
+    side had begun to rekey the SA. Then it was, if the last report doesn't show its end.
     """
     if held.successor and cause.end is LossKind.UNEXPLAINED:
         return Reason.REPLACED
@@ -431,6 +435,6 @@ def _meaning(cause: Evidence, held: HeldSas) -> Reason:
         return cause.reason
     # Our side ended it, or it is IKEv1's, where pluto would have logged the peer's Delete.
     due = held.expiries.get(cause.serial or 0)
-    if due is not None and abs(cause.at - due) <= TIMER_SLACK:
+    if renewed if due is None else abs(cause.at - due) <= TIMER_SLACK:
         return Reason.EXPIRED
     return Reason.OTHER if by_peer else cause.reason

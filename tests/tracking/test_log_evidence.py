@@ -446,6 +446,18 @@ def test_the_lifetime_is_the_reason_if_it_ran_out_and_nobody_deleted() -> None:
         assert why(gone, off=off, ikev1=False) is Reason.PEER_DELETED  # all that is told of IKEv2
 
 
+def test_a_child_that_was_to_be_rekeyed_ran_out_if_no_timer_shows_its_end() -> None:
+    """Its timers go once a new one is begun, which has to wait while a request isn't answered."""
+    rekey = "#3: initiating rekey to replace Child SA #2"
+    for line in (
+        "#2: deleting established Child SA using IKE SA #1",  # 4.10
+        "#2: sent INFORMATIONAL request to delete established Child SA using IKE SA #1",  # 5.2
+    ):
+        assert loss(told(*V2_UP, rekey, line)) is Reason.EXPIRED
+        assert loss(told(*V2_UP, line)) is Reason.OPERATOR
+        assert loss(told(*V2_UP, rekey, HAND, line)) is Reason.OPERATOR
+
+
 def test_up_to_3_32_only_the_identity_tells_of_a_client_that_was_replaced() -> None:
     dropped = told(*V2_UP, "#2: deleting state (STATE_V2_IPSEC_R) aged 4.1s and NOT sending")
     assert dropped.loss(held(1, 2))[0] is Reason.PEER_DELETED

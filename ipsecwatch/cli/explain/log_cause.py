@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 def is_unclear(cause: Said) -> bool:
     """Return whether a log line leaves the cause open: pluto prints it for several causes."""
-    return cause.finding.end is LossKind.AMBIGUOUS
+    by_us = cause.finding.reason is Reason.OPERATOR
+    return cause.finding.end is LossKind.AMBIGUOUS or (
+        by_us and cause.finding.end is LossKind.UNEXPLAINED
+    )
 
 
 def is_unproved(failure: Said) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.cli.explain import describe, log_cause
 from ipsecwatch.libreswan.local_failures import LocalFailure, local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
+from ipsecwatch.libreswan.log_lines import LossKind
 from ipsecwatch.reasons import ReasonText
 from ipsecwatch.report import Role
 from ipsecwatch.sanitize import clean
@@ -254,6 +255,11 @@ def _goes_on(story: Story) -> str:
 
 
 def _lost(loss: Said) -> str:
+    if loss.finding.end is LossKind.UNEXPLAINED and log_cause.is_unclear(loss):
+        return (
+            "pluto ended its SAs: somebody took them down, or their lifetime ran out. The line is "
+            "the same for both."
+        )
     if log_cause.is_unclear(loss):
         return (
             "pluto ended its SAs, if it had any: somebody took it down, or the connection was "

@@ -314,3 +314,32 @@ def test_a_mere_start_of_the_service_is_told_where_nothing_else_is(explain: Expl
     out = explain(f"{STARTED}\n{BEGUN}\n")[1]
     assert "✗" not in out
     assert "was started" not in out
+
+
+V2_UP = """\
+"site" #1: initiating IKEv2 connection
+"site" #1: initiator established IKE SA; authenticated peer using authby=secret
+"site" #2: initiator established Child SA using #1; IPsec tunnel [10.0.0.0/8===10.1.0.0/16]
+"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "deleting established Child SA using IKE SA #1",  # 4.10
+        "sent INFORMATIONAL request to delete established Child SA using IKE SA #1",  # 5.2
+    ],
+)
+def test_of_an_end_without_a_cause_it_is_not_said_that_it_was_by_hand(
+    end: str, explain: Explain
+) -> None:
+    """Without a rekey (rekey=no) this is all that pluto logs where a lifetime runs out."""
+    _, out, _ = explain(f'{V2_UP}"site" #2: {end}\n')
+    assert "somebody took them down, or their lifetime ran out" in out
+    (found,) = json.loads(explain(f'{V2_UP}"site" #2: {end}\n', "--json")[1])["log"]
+    assert found["reason"] is None
+    rekey = '"site" #3: initiating rekey to replace Child SA #2\n'
+    refused = '"site" #3: CREATE_CHILD_SA failed with error notification NO_PROPOSAL_CHOSEN\n'
+    _, out, _ = explain(f'{V2_UP}{rekey}{refused}"site" #2: {end}\n')
+    assert "Its lifetime ran out, and it was not renewed." in out
+    assert "taken down" not in out
