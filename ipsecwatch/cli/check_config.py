@@ -96,7 +96,7 @@ def check(service: Path | None, agent: Path | None) -> list[Checked]:
 
 
 def _may_exist(file: Path) -> bool:
-    """Return whether a file exists; True also where this user may not find out."""
+    """Return whether a file exists; True also if that can't be found out, for want of rights."""
     try:
         return file.exists()
     except OSError:  # check() says why

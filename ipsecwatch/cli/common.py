@@ -118,7 +118,11 @@ _SIGNS: Final = {"“": '"', "”": '"', "…": "...", "×": "x"}
 
 
 def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
-    """Return what to write for characters that can't be encoded, and where to go on."""
+    """Return a text for the characters that can't be encoded, and the index behind them.
+
+    This is the handler of PLAIN_SIGNS, in the form that codecs.register_error() demands. Raise
+    ``error`` itself if it isn't about encoding.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     unknown = error.object[error.start : error.end]

@@ -104,10 +104,10 @@ def _check_descriptors() -> None:
 
 
 def _started_threads() -> ThreadPoolExecutor:
-    """Start THREADS threads, and return them as a pool: the service needs no more, ever.
+    """Start THREADS threads, all that the service will need, and return them as a pool.
 
-    So the service fails at its start, and not later, if it may not have so many threads: raise
-    RuntimeError if one can't be started.
+    Raise RuntimeError if one can't be started. If threads were started only when they are needed,
+    such an error would come while the service runs.
     """
     pool = ThreadPoolExecutor(THREADS)
     all_run = Barrier(THREADS, timeout=START_LIMIT)

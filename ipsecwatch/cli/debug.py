@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 class LineFormatter(logging.Formatter):
     """Formats a log record for stderr: the message as one line, a traceback on lines below it.
 
-    Unprintable characters are escaped. In the message, line ends are, too, so that a text from
-    outside can't look like a log line of its own.
+    Unprintable characters are escaped. Line ends in the message are escaped, too, so that a text
+    from outside can't look like a log line of its own.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base's name

@@ -80,12 +80,12 @@ def _print(line: str) -> None:
 
 
 def _silence() -> None:
-    """Connect stdout to /dev/null, so that no later write raises an error, also at the end."""
+    """Connect stdout to /dev/null, so that Python raises no error when it flushes stdout later."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: list[str]) -> int:
-    """Run the command line ``argv``, and return the exit code. Raise Failure as its verb does.
+    """Run the command line ``argv``, and return the exit code. Errors are left to run().
 
     If IPSECWATCH_DEBUG is set, debug logging begins before the verb runs.
     """

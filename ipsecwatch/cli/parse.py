@@ -124,7 +124,7 @@ def _tunnel(t: Tunnel) -> dict[str, Any]:
 
 
 def _state(s: SaState) -> dict[str, Any]:
-    """Return an SA as an object for JSON. What the text doesn't say about the SA is null."""
+    """Return an SA as an object for JSON. Values that the text doesn't have are null."""
     sa = s.sa or SaLine()
     return {
         "serial": s.serial,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Example = tuple[str, str]
 """An example for ``--help``: a command line, and a few words on what it does."""
 _COMMAND: Final = 42
-"""In the examples, descriptions begin behind so many columns for the command. The description of a
-longer command is on the next line."""
+"""The width of the column of commands, in the examples. The description of a longer command is on
+the next line."""
 _LINE: Final = 80
 """The number of columns that a line of the examples should have at most."""
 _LONGEST_ERROR: Final = 500
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
         self._given: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401
-        """Parse as argparse does. Keep ``args``, in which _meant() looks for the mistake."""
+        """Parse as argparse does, and keep ``args``: _meant() looks in them for a mistake."""
         self._given = args or ()
         return super().parse_known_args(args, namespace)
 

@@ -79,9 +79,10 @@ def summary(counts: Mapping[Kind, int]) -> str:
 
 
 def create(make: Callable[[], T], path: Path) -> T:
-    """Return what ``make`` returns: it creates the file ``path``.
+    """Call ``make``, which creates the file ``path``, and return what it returns.
 
-    If it raises OSError, for example because the file exists, raise a Failure that names ``path``.
+    If ``make`` raises OSError, for example because the file exists, raise a Failure that names
+    ``path``.
     """
     try:
         return make()
@@ -160,8 +161,8 @@ def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator
 def _write(path: Path, parts: Iterator[bytes]) -> None:
     """Write ``parts`` to the new file ``path``, or to stdout if it is ``-``.
 
-    A file is compressed if its name ends in ``.gz``.
-    Raise Failure if the file can't be created, for example because it exists.
+    A file is compressed if its name ends in ``.gz``. Raise Failure if the file can't be created,
+    for example because it exists.
     """
     if str(path) == "-":
         for part in parts:

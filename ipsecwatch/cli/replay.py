@@ -109,7 +109,8 @@ class _Clock:
 def as_json(change: Transition) -> str:
     """Return a transition as a JSON object on one line, without a line end.
 
-    ``old`` is null for a tunnel of the first report; ``new`` is ``gone`` for one no longer listed.
+    ``old`` is null for a tunnel that wasn't listed before, and ``new`` is ``gone`` for one that no
+    longer is.
     """
     return json.dumps(
         {

@@ -40,10 +40,11 @@ _OTHERS: Final = (
 def read_report(file: str, command: str | None = None) -> Report:
     """Read the file ``file`` (``-``: stdin) as pluto's answer to ``command``. Return its report.
 
-    ``command`` None: the text shows which command it answers. The answer may be cut off, or have
-    lines that aren't recognised: the report says so. Raise Failure if the file can't be read, if
-    the text isn't one answer of pluto's, or if the text must be repaired first: ``explain``, which
-    repairs texts, doesn't find one of the report's tunnels, or finds another state or reason of it.
+    ``command`` is a name such as ``status``; None: the text itself shows what it answers. The
+    answer may be cut off, or have lines that aren't recognised: the report says so. Raise Failure
+    if the file can't be read, if the text isn't one answer of pluto's, or if it must be repaired
+    first: ``explain``, which repairs texts, doesn't find one of the report's tunnels, or finds
+    another state or reason of it.
     """
     data = _data(file)
     report = _report(data, file, command)

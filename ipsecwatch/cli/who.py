@@ -47,7 +47,7 @@ class Peer:
     """The user name with which the peer logged in (XAUTH or EAP)."""
     identity: str | None
     address: str | None
-    """The peer's public address, from which its packets come."""
+    """The address from which the peer's packets come, outside of the tunnel."""
     lease: str | None
     """The address that this machine has leased to the peer, for use inside of the tunnel."""
     since: float | None
@@ -183,7 +183,7 @@ def _instances(rows: Iterable[Row]) -> list[Row]:
 
 
 def _is_instance(name: str) -> bool:
-    """Return whether a name is an instance's: it ends in a number in brackets, as ``rw[3]``."""
+    """Return whether a name is an instance's: it ends in a number in brackets, like ``rw[3]``."""
     head, bracket, number = name.removesuffix("]").rpartition("[")
     return bool(head and bracket) and name.endswith("]") and number.isdecimal()
 

@@ -123,7 +123,8 @@ class Picture:
     """All listed tunnels by object path, also those that aren't to be shown."""
     pluto: PlutoState = PlutoState.UNREACHABLE
     lost: str | None = "It isn't known yet."
-    """Why the service can't be followed at present; None: it can."""
+    """Why the service can't be followed at present; None: it can. Before the first event, it says
+    that this isn't known yet."""
     _were_up: set[str] = field(default_factory=set)
     """Object paths of the tunnels that were UP or PARTIAL at some time since this program began.
 

@@ -54,7 +54,7 @@ TOLD: Final = 5
 class Level(IntEnum):
     """The result of a monitoring plugin. The value is the plugin's exit code.
 
-    A higher value isn't worse: see _WORST_FIRST.
+    Results aren't sorted by these values: _WORST_FIRST has their order.
     """
 
     OK = 0
@@ -97,9 +97,11 @@ class Wanted:
     """Names and patterns of tunnels that must exist, and be UP or WAITING; (): all tunnels count,
     and some that aren't up are excused (_judge())."""
     warning: Threshold | None = None
-    """A range for the number of tunnels that are UP; outside of it, the result is WARNING."""
+    """A range: the result is WARNING if it alerts on the number of tunnels that are UP; None: -w
+    isn't given."""
     critical: Threshold | None = None
-    """The range outside of which the result is CRITICAL, whatever ``warning`` says."""
+    """A range: if it alerts on this number, the result is CRITICAL, even if ``warning`` alerts;
+    None: -c isn't given."""
 
     @property
     def counts(self) -> bool:
@@ -290,9 +292,10 @@ def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Findin
 
 
 def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
-    """Yield a finding if the number of tunnels that are UP is outside of a threshold's range.
+    """Yield a finding if one of the two ranges alerts on the number of tunnels that are UP.
 
-    Yield another one if some tunnels are UNKNOWN, since the number may be higher then.
+    If both do, it is CRITICAL. Yield another finding if some tunnels are UNKNOWN, since more may be
+    up then.
     """
     up = sum(row.state is TunnelState.UP for row in rows)
     text = f"{up} up"
@@ -306,10 +309,10 @@ def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
 
 
 def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
-    """Yield a finding if a tunnel isn't in a state with the level OK (_LEVELS).
+    """Yield a finding if the level of a tunnel's state (_LEVELS) isn't OK.
 
-    If the tunnel isn't ``required``, it may also be DOWN for a reason in _DELIBERATE, and a
-    template's client, which comes and goes, may be in any state.
+    ``required``: the command line names the tunnel. If it doesn't, yield nothing for a tunnel that
+    is DOWN for a reason in _DELIBERATE, or for a template's client, as clients come and go.
     """
     level = _LEVELS[row.state]
     if not required and (

@@ -390,7 +390,7 @@ async def kernel_events(machine: Machine) -> list[Finding]:
     """Return a finding on whether the service receives the kernel's XFRM events.
 
     It receives them if its unit doesn't run in a network namespace of its own. Return no finding if
-    the unit isn't active.
+    the unit isn't active, or its state isn't known.
     """
     unit = await _unit(machine, machine.service)
     if unit is None or unit.active != "active" or unit.private_network is None:

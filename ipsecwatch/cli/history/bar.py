@@ -94,8 +94,9 @@ def _state(seconds: dict[TunnelState, float]) -> TunnelState | None:
     """Return which state's character is drawn for a part of the time; None: a blank.
 
     ``seconds`` are those in each state within this part. UNKNOWN is drawn only if there is no other
-    state, and UP and WAITING only if all other seconds are in the same state. So even the shortest
-    outage is seen: PARTIAL is drawn if any of the seconds are UP or PARTIAL, else STUCK.
+    state; else it is ignored. UP is drawn if the tunnel was always UP. PARTIAL is drawn if it was
+    UP or PARTIAL for some time, so that even the shortest outage is seen. WAITING is drawn if it
+    was always WAITING, and STUCK in any other case, also for DOWN.
     """
     known = [s for s in seconds if s is not T.UNKNOWN]
     if not known:
@@ -134,10 +135,10 @@ def ruler(since: float, until: float, cells: int) -> str:
 
 
 def _ticks(since: float, until: float, step: int) -> Sequence[float]:
-    """Return moments from ``since`` to before ``until``, all in seconds since the epoch.
+    """Return the times to mark from ``since`` to before ``until``, in seconds since the epoch.
 
-    They are ``step`` seconds apart on a local clock, beginning with the midnight before ``since``:
-    for example each full hour.
+    They are ``step`` seconds apart on the local clock, counted from the midnight before ``since``:
+    with a ``step`` of 3600, they are the full hours.
     """
     midnight = local(since).replace(hour=0, minute=0, second=0, microsecond=0)
     ticks: list[float] = []

@@ -189,8 +189,8 @@ def _of(seconds: float) -> str:
 def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
     """Return the number of outages, their total time, and the longest one, in words.
 
-    ``seen``: the tunnel was listed until the service last watched in the period. If not, the text
-    says of a last outage that goes on that its end wasn't seen.
+    If the last outage has no end, the text says that it isn't over, or that its end wasn't seen.
+    ``seen`` decides which: the tunnel was still listed when the service last watched in the period.
     """
     if not outages:
         return "none"
@@ -227,7 +227,7 @@ def _story(s: Summary, look: Look) -> list[str]:
 
 
 def _event(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
-    """Return the lines about one transition: time, new state, how long it lasted, and the reason.
+    """Return the lines about a transition or first look: time, state, its length, and the reason.
 
     ``at``: its time, in seconds since the epoch. ``lasted``: how many seconds the new state lasted.
     """

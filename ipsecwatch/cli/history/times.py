@@ -65,7 +65,7 @@ def parse_time(text: str, now: float) -> float:
 
 
 def _checked(at: float) -> float:
-    """Return ``at`` unchanged. Raise ValueError, OverflowError or OSError if local() does."""
+    """Return ``at`` unchanged, if local() can convert it; else raise what local() raises."""
     local(at)
     return at
 

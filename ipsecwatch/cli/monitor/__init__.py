@@ -249,7 +249,7 @@ class Monitor:
 
 
 def _names(event: client.Event) -> list[str]:
-    """Return pluto's names of the tunnels that an event describes; [] for events on the service."""
+    """Return pluto's names of the tunnels whose views an event has; [] if it has none."""
     match event:
         case client.Snapshot():
             return [view.name for view in event.tunnels.values()]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Runs a program when a tunnel comes up, goes down or gets stuck: ``ipsecwatch monitor --exec``.
 
-Variables in the program's environment say what happened. It has no arguments, there is no shell,
-and no value comes from a peer. It runs once for each transition: for those of one tunnel one after
-another, for those of several tunnels at the same time. If it takes too long, it is killed. When it
-has ended, all processes that are left in its process group are killed.
+Variables in the program's environment say what happened, and none of them contains a text from a
+peer. The program has no arguments, and isn't run by a shell. It runs once for each transition: for
+those of one tunnel one after another, for those of several tunnels at the same time. If it takes
+too long, it is killed. When it has ended, all processes that are left in its process group are
+killed.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.monitor.catching_up import Transition
 
 AT_ONCE: Final = 8
-"""For so many tunnels at most, the program runs at the same time."""
+"""The program runs for at most so many tunnels at the same time; others wait."""
 WAITING: Final = 16
-"""So many transitions of one tunnel wait at most for the program to run; if more come, the oldest
-are dropped."""
+"""The number of transitions of one tunnel that wait for the program to run, at most; if more come,
+the oldest are dropped."""
 GRACE: Final = 2.0
 """Seconds that a program has at most to end after SIGTERM. Then, or when it has ended, its process
 group gets SIGKILL."""
@@ -69,7 +70,7 @@ class Hooks:
             self._add(transition)
 
     def _add(self, transition: Transition) -> None:
-        """Append a transition to its tunnel's queue, and start a task that works on this queue.
+        """Append a transition to its tunnel's queue. If there is no queue, start one with a task.
 
         If more than WAITING transitions are in the queue then, drop the oldest.
         """
