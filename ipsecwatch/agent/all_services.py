@@ -111,8 +111,8 @@ class AllServices:
 
         The machine's own service is the first, and the instances follow in order of their names.
         """
-        heard = (self._services[i] for i in sorted(self._services))
-        return next((s for s in heard if not s.lost), None)
+        services = (self._services[i] for i in sorted(self._services))
+        return next((s for s in services if not s.lost), None)
 
     def _all(self) -> Snapshot:
         """Return one Snapshot with the tunnels of all services. All else is from the ``_speaker``.
@@ -122,7 +122,7 @@ class AllServices:
         """
         speaker = self._speaker
         if speaker is None:
-            raise ValueError("no service is heard")
+            raise ValueError("no service is followed")
         services = [self._services[i] for i in sorted(self._services)]
         return replace(
             speaker.snapshot,

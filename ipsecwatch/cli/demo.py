@@ -188,7 +188,7 @@ async def _play_log(output: _Output, played: _Played, service: Service) -> None:
     """Pass pluto's recorded log lines to the service, each when its time in the recording comes."""
     for second, line in played.log:
         await asyncio.sleep((second - output.second()) / output.speed)
-        service.hear(line)
+        service.on_log_line(line)
 
 
 async def _monitor(output: _Output) -> None:

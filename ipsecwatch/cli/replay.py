@@ -78,7 +78,7 @@ def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]
         if clock is not None:
             clock.wait(entry.at)
         if isinstance(entry, LogLine):
-            tracker.hear(entry)
+            tracker.add_log_line(entry)
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             yield from tracker.observe(recording.poll(entry, reader))
 

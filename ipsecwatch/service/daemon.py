@@ -112,7 +112,7 @@ class Service:
         )
         self._pluto_client.on_recovered = self._poller.wake
         self.followups = Followups(self._poller.wake)
-        self._logs = PlutoLogs(settings, self.hear, self.followups.logged)
+        self._logs = PlutoLogs(settings, self.on_log_line, self.followups.logged)
         self._log_source = LogSource()
         self._log_state: LogState | None = None
         """What our own log has said last about where pluto's log is read from, so that it says so
@@ -137,7 +137,7 @@ class Service:
         ]
         self._whole: Report | None = None
         self._last_poll = 0.0
-        self._heard_at = float("-inf")
+        self._answered_at = float("-inf")
         self._last_report = Report()
         self._saved_at = float("-inf")
         self._unsaved = False
@@ -146,7 +146,7 @@ class Service:
         """Set once the outcome of the first poll was published, even if there is no bus."""
         self._stop = asyncio.Event()
 
-    def hear(self, line: LogLine, *, from_file: bool = False) -> bool:
+    def on_log_line(self, line: LogLine, *, from_file: bool = False) -> bool:
         """Pass a log line to the tracker. Return whether pluto should be polled because of it.
 
         That is so for each line of systemd about pluto's unit, and for those lines of pluto that
@@ -154,16 +154,16 @@ class Service:
         journald's lines that say that it dropped lines of pluto. ``from_file``: the line was read
         from pluto's log file, else from the journal.
         """
-        logger.debug("heard from %s: %s", line.identifier, line.text)
+        logger.debug("log line of %s: %s", line.identifier, line.text)
         if line.identifier == "systemd":
-            self._worker.hear(line)
+            self._worker.add_log_line(line)
             return True
         if line.identifier == JOURNALD:
             self._log_source.cut(line.at)
-            self._worker.hear(line)
+            self._worker.add_log_line(line)
             return False
-        self._log_source.hear(from_file=from_file)
-        self._worker.hear(line)
+        self._log_source.count_line(from_file=from_file)
+        self._worker.add_log_line(line)
         return is_evidence(line.text)
 
     def stop(self) -> None:
@@ -267,11 +267,11 @@ class Service:
             await self._system.known(SYSTEMD_PATIENCE)
         if isinstance(answer, AskError):
             self._probe.whole()
-            inactive = self._system.was_inactive(self._heard_at)
+            inactive = self._system.was_inactive(self._answered_at)
             why = str(answer)
             poll = Poll(at, mono, None, answer.pluto, why=why, unit_inactive=inactive, boot=_boot())
         else:
-            self._last_poll, self._heard_at = at, mono - answer.took
+            self._last_poll, self._answered_at = at, mono - answer.took
             poll = await self._answered(answer, at, mono)
         changes = await self._worker.observe(poll)
         if self._logs.count and any(is_unexplained(c) for c in changes):

@@ -20,7 +20,7 @@ class LogSource:
 
     def __init__(self) -> None:
         self._from_file = False
-        self._heard = 0
+        self._lines = 0
         """The number of lines of pluto's log that were read so far."""
         self._silent = False
         """Whether a report had a new SA, and no line has been read since shortly before that."""
@@ -28,19 +28,19 @@ class LogSource:
         self._serial: int | None = None
         """The highest serial of an SA in the last report that had SAs; 0: none had. None: there was
         no report yet."""
-        self._heard_then = 0
-        """The value of ``_heard`` at the report before the last one that had a new SA."""
+        self._lines_then = 0
+        """The value of ``_lines`` at the report before the last one that had a new SA."""
         self._waits = False
         """Whether the last report had a new SA. journald may not have delivered the lines about it
         yet, so that the next report decides."""
-        self._heard_last = 0
+        self._lines_last = 0
 
-    def hear(self, *, from_file: bool) -> None:
+    def count_line(self, *, from_file: bool) -> None:
         """Record that a line of pluto was read.
 
         ``from_file``: it came from pluto's log file, else from the journal.
         """
-        self._heard += 1
+        self._lines += 1
         self._from_file, self._silent = from_file, False
 
     def cut(self, at: float) -> None:
@@ -55,12 +55,12 @@ class LogSource:
         is waited for because lines may come late.)
         """
         if self._waits:
-            self._silent = self._heard == self._heard_then
+            self._silent = self._lines == self._lines_then
             self._waits = False
         serial = max((s.serial for s in report.states), default=self._serial or 0)
         if self._serial is not None and serial > self._serial:
-            self._waits, self._heard_then = True, self._heard_last
-        self._serial, self._heard_last = serial, self._heard
+            self._waits, self._lines_then = True, self._lines_last
+        self._serial, self._lines_last = serial, self._lines
 
     def state(self, now: float, *, journal: bool, file: bool) -> LogState:
         """Return where pluto's log is read from, at the time ``now`` (wall clock).
@@ -75,5 +75,5 @@ class LogSource:
             return LogState.CUT
         if self._silent or not (journal or file):
             return LogState.NONE
-        from_file = self._from_file if self._heard and journal else file
+        from_file = self._from_file if self._lines and journal else file
         return LogState.FILE if file and from_file else LogState.JOURNAL

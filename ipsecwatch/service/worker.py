@@ -50,14 +50,14 @@ class Worker:
         self._reader = Reader()
         self._states = Reader()
         self._turn = asyncio.Lock()
-        self._unheard: list[LogLine] = []
+        self._held_lines: list[LogLine] = []
 
-    def hear(self, line: LogLine) -> None:
+    def add_log_line(self, line: LogLine) -> None:
         """Pass a log line to the tracker. If the tracker is busy, do so when it is done."""
         if self._turn.locked():
-            self._unheard.append(line)
+            self._held_lines.append(line)
         else:
-            self._tracker.hear(line)
+            self._tracker.add_log_line(line)
 
     async def read(self, answer: Answer) -> Report:
         """Parse an answer of pluto, in a thread if it is longer than LARGE. Return the report."""
@@ -88,16 +88,16 @@ class Worker:
         """Call ``work``, a method of the tracker, when no other one runs. Return its result.
 
         ``work`` runs in a thread if ``size``, or the number of tunnels, is more than MANY. Log
-        lines that came meanwhile (hear()) are passed to the tracker afterwards.
+        lines that came meanwhile (add_log_line()) are passed to the tracker afterwards.
         """
         async with self._turn:
             many = max(size, len(self._tracker.tunnels)) > MANY
             try:
                 return await _call(work, *args, threaded=many)
             finally:
-                for line in self._unheard:
-                    self._tracker.hear(line)
-                self._unheard.clear()
+                for line in self._held_lines:
+                    self._tracker.add_log_line(line)
+                self._held_lines.clear()
 
 
 async def _call(work: Callable[..., T], *args: object, threaded: bool) -> T:

@@ -98,7 +98,7 @@ class AttemptLog:
     def __init__(self) -> None:
         self._by_name: OrderedDict[str, _Attempts] = OrderedDict()
         self._pieces = 0
-        self._heard: OrderedDict[str, int] = OrderedDict()
+        self._last_lines: OrderedDict[str, int] = OrderedDict()
         """By the name of a connection or template: the order of the last line about it, whatever
         that line says. This is kept apart from the evidence, so that lines which a stranger causes
         can't push out any evidence."""
@@ -130,23 +130,23 @@ class AttemptLog:
         failed, self._failed = self._failed, {}
         return failed
 
-    def note_heard(self, said: ConnectionLine, order: int) -> None:
+    def note_line(self, said: ConnectionLine, order: int) -> None:
         """Record that the line number ``order`` is about a connection, and so about its template.
 
         It counts whatever it says.
         """
         for name in {said.name, said.base}:
-            self._heard[name] = order
-            self._heard.move_to_end(name)
-        while len(self._heard) > MAX_NAMES:
-            self._heard.popitem(last=False)
+            self._last_lines[name] = order
+            self._last_lines.move_to_end(name)
+        while len(self._last_lines) > MAX_NAMES:
+            self._last_lines.popitem(last=False)
 
-    def heard(self, names: Collection[str]) -> int:
+    def last_line(self, names: Collection[str]) -> int:
         """Return the order of the last line about any of these connections, whatever it says.
 
         0 if no such line was read.
         """
-        return max((self._heard.get(name, 0) for name in names), default=0)
+        return max((self._last_lines.get(name, 0) for name in names), default=0)
 
     def restart(self) -> None:
         """Forget which IKE SA each connection began last: another pluto counts from 1 again.

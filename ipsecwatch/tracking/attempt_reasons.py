@@ -111,7 +111,7 @@ class AttemptReasons:
             return before
         return told, None
 
-    def is_heard(self, record: TunnelRecord, now: float) -> bool:
+    def is_logged(self, record: TunnelRecord, now: float) -> bool:
         """Return whether the log has a line about a tunnel from the time since it has been tried.
 
         A line about the connection of an IKE SA that it waits for is enough. False also while the
@@ -121,7 +121,7 @@ class AttemptReasons:
         connections = record.tunnel.connections
         awaited = (s for c in connections for s in self._awaited.get(c.key, ()))
         names = _names(record.tunnel) | {instance_name(*s.key) for s in awaited}
-        return self._log.has_heard(names, record.trying_order, now)
+        return self._log.has_line(names, record.trying_order, now)
 
     def _by_stage(self, record: TunnelRecord, now: float) -> Reason:
         """Return what a tunnel waits for, by the stage of its SAs; see reason_by_stage().
@@ -134,7 +134,7 @@ class AttemptReasons:
         awaited = [s for c in t.connections for s in self._awaited.get(c.key, ())]
         asking = (s for s in (*t.states, *awaited) if s.serial not in self._idle)
         return reason_by_stage(
-            asking, wanted=wanted, oriented=oriented, heard=self.is_heard(record, now)
+            asking, wanted=wanted, oriented=oriented, logged=self.is_logged(record, now)
         )
 
     def _of_unresolved(self, record: TunnelRecord, name: str) -> Why | None:

@@ -37,7 +37,7 @@ class Attempts:
         return self._polls[-1][0]
 
     @property
-    def heard(self) -> int:
+    def lines_read(self) -> int:
         """How many log lines had been read when note_poll() was last called."""
         return self._polls[-1][1]
 

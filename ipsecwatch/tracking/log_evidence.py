@@ -100,7 +100,7 @@ class LogEvidence:
 
     # --- what lines say -------------------------------------------------------------------
 
-    def hear(self, line: LogLine) -> None:
+    def add_log_line(self, line: LogLine) -> None:
         """Record one line: of pluto, of systemd about a stop, of journald about dropped lines.
 
         Any other line of systemd or journald is only counted in ``order``.
@@ -119,7 +119,7 @@ class LogEvidence:
         if said is None:
             self._note_pluto(line)
             return
-        self.attempts.note_heard(said, self.order)
+        self.attempts.note_line(said, self.order)
         self.incoming.note_line(said)
         finding = interpret(said, phase1=self.sas.has_quick_mode(said.serial))
         if finding is not None:
@@ -327,7 +327,7 @@ class LogEvidence:
         renewed = self.sas.is_renewed(told[0].serial)
         return _meaning(told[0], held, renewed=renewed), max(same, key=lambda e: e.weight).line
 
-    def has_heard(self, names: Collection[str], after: int, now: float) -> bool:
+    def has_line(self, names: Collection[str], after: int, now: float) -> bool:
         """Return whether the log has a line about any of these connections after line ``after``.
 
         Lines before journald's last line about dropped lines don't count. For CUT_FOR seconds after
@@ -336,7 +336,7 @@ class LogEvidence:
         """
         cut_at, order = self._cut
         is_cut = 0 <= now - cut_at < CUT_FOR
-        return not is_cut and self.attempts.heard(names) > max(after, order)
+        return not is_cut and self.attempts.last_line(names) > max(after, order)
 
     def unresolved(self, host: str) -> str | None:
         """Return pluto's line that a host's name doesn't resolve; None: there is none.

@@ -41,7 +41,7 @@ def is_no_more(vague: Reason, full: Reason) -> bool:
 
 
 def reason_by_stage(
-    states: Iterable[SaState], *, wanted: bool, oriented: bool = True, heard: bool = True
+    states: Iterable[SaState], *, wanted: bool, oriented: bool = True, logged: bool = True
 ) -> Reason:
     """Return what a tunnel that is being tried waits for, as a reason, as far as its SAs show it.
 
@@ -50,8 +50,8 @@ def reason_by_stage(
     CHILD_MISSING. If no SA shows an attempt, it is OTHER for a tunnel that pluto is to keep up
     (``wanted``): from 5.0 on pluto pauses between attempts, and a refusal leaves no trace. For any
     other tunnel it is NONE. ``oriented``: an end of the tunnel is an address of this machine; if
-    false, it is UNREACHABLE. ``heard``: pluto's log of these attempts was read, and has no failure;
-    if false, an attempt gives OTHER at any stage.
+    false, it is UNREACHABLE. ``logged``: pluto's log of these attempts was read, and has no
+    failure; if false, an attempt gives OTHER at any stage.
     """
     if not oriented:
         return Reason.UNREACHABLE
@@ -62,7 +62,7 @@ def reason_by_stage(
     ]  # fmt: skip
     if not begun:
         return Reason.OTHER if wanted else Reason.NONE
-    if not heard:
+    if not logged:
         return Reason.OTHER
     return max((_waits_for(s) for s in begun), key=_FURTHEST.index)
 

@@ -144,9 +144,9 @@ class Tracker:
         self._looked = True
         self._reborn = self.gone
 
-    def hear(self, line: LogLine) -> None:
+    def add_log_line(self, line: LogLine) -> None:
         """Record a log line: of pluto, of systemd about pluto's unit, of journald about pluto."""
-        self._log.hear(line)
+        self._log.add_log_line(line)
 
     def observe(self, poll: Poll) -> list[Transition]:
         """Compare a poll with the one before. Return the transitions, each tunnel's in order."""
@@ -275,7 +275,7 @@ class Tracker:
         """
         return (
             report is self._report
-            and self._attempts.heard == self._log.order
+            and self._attempts.lines_read == self._log.order
             and not self._reborn
             and poll.pid in (None, self._records.run.pid)
             and not self._records.run.is_loading(poll.mono)
@@ -448,8 +448,8 @@ class Tracker:
         """
         record.told_stuck = True
         t = record.tunnel
-        heard = self._attempt_reasons.is_heard(record, poll.at)
-        missing = Reason.CHILD_MISSING if heard else Reason.OTHER
+        logged = self._attempt_reasons.is_logged(record, poll.at)
+        missing = Reason.CHILD_MISSING if logged else Reason.OTHER
         reason = t.reason if t.reason is not Reason.NONE else missing
         record.tunnel = replace(t, reason=reason)
         return Transition(
@@ -464,7 +464,7 @@ class Tracker:
         before it, and that its connection is no longer taken down by hand.
         """
         if new := observed.children - record.children:
-            record.born = self._attempts.heard
+            record.born = self._attempts.lines_read
             came = {instance_name(*s.key) for s in observed.states if s.serial in new}
             record.by_hand -= came
         record.children, record.parents = observed.children, observed.parents

@@ -110,7 +110,7 @@ def hear(line: str) -> None:
         log_lines.interpret(said)
         log_lines.interpret(said, phase1=True)
     log = LogEvidence()
-    log.hear(LogLine(0.0, line))
+    log.add_log_line(LogLine(0.0, line))
     log.loss(HeldSas(frozenset({"site"}), frozenset({2}), frozenset({1, 2})))
 
 

@@ -31,7 +31,7 @@ def reasons(*lines: str) -> list[Reason]:
     """Return why each of the connections failed, as far as these lines tell."""
     log = LogEvidence()
     for line in (*PHASE_1, *lines):
-        log.hear(LogLine(0.0, line))
+        log.add_log_line(LogLine(0.0, line))
     return [log.attempts.failure({name}, 0)[0] for name in ("first", "second", "third")]
 
 
@@ -59,25 +59,25 @@ def test_a_notification_is_about_the_one_quick_mode_that_waits(
 def test_one_that_a_report_shows_no_more_is_not_waited_for() -> None:
     log = LogEvidence()
     for line in (*PHASE_1, FIRST, FIRST_UP, SECOND):
-        log.hear(LogLine(0.0, line))
+        log.add_log_line(LogLine(0.0, line))
     states = (ike(1, "first"), child(2, "first", 1), ike(6, "elsewhere"))
     log.compare(Report(command="status", complete=True, states=states, knowledge=WHOLE), 0.0)
-    log.hear(LogLine(0.0, REFUSED))
+    log.add_log_line(LogLine(0.0, REFUSED))
     assert log.attempts.failure({"second"}, 0)[0] is NONE
 
 
 def test_one_that_no_report_can_show_yet_is_waited_for() -> None:
     log = LogEvidence()
     for line in (*PHASE_1, FIRST, FIRST_UP, SECOND):
-        log.hear(LogLine(0.0, line))
+        log.add_log_line(LogLine(0.0, line))
     states = (ike(1, "first"), child(2, "first", 1))
     log.compare(Report(command="status", complete=True, states=states, knowledge=WHOLE), 0.0)
-    log.hear(LogLine(0.0, REFUSED))
+    log.add_log_line(LogLine(0.0, REFUSED))
     assert log.attempts.failure({"second"}, 0)[0] is TS
 
 
 def test_those_that_are_kept_are_bounded() -> None:
     log = LogEvidence()
     for n in range(MAX_WAITING + 10):
-        log.hear(LogLine(0.0, SECOND.replace("#3", f"#{n}")))
+        log.add_log_line(LogLine(0.0, SECOND.replace("#3", f"#{n}")))
     assert len(log._quick_modes._waiting) == MAX_WAITING

@@ -185,7 +185,7 @@ def story(entries: Iterable[recording.Entry]) -> list[tuple[object, ...]]:
     told: list[tuple[object, ...]] = []
     for entry in recording.settled(entries):
         if isinstance(entry, LogLine):
-            tracker.hear(entry)
+            tracker.add_log_line(entry)
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             found = recording.poll(entry, reader)
             told += [

@@ -43,7 +43,7 @@ def around_loss() -> tuple[str, str, str]:
     tracker, reader, up, logged = Tracker(), Reader(), "", list[str]()
     for entry in recording.settled(recording.read(ROOT / "5.4/peer-deletes.jsonl.gz")[1]):
         if isinstance(entry, LogLine):
-            tracker.hear(entry)
+            tracker.add_log_line(entry)
             logged.append(f"{entry.text}\n")
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             changes = tracker.observe(recording.poll(entry, reader))
@@ -151,7 +151,7 @@ async def test_a_line_that_is_in_both_logs_is_heard_once(path: Path) -> None:
     await service._logs.catch_up(0.0)
     assert service._logs.file.count == len(LINES)
     order = service._tracker._log.order
-    hear = service._logs.hear_journal
+    hear = service._logs.on_journal_line
     assert not any(hear(LogLine(time.time(), line.strip())) for line in LINES)
     assert service._tracker._log.order == order
     assert hear(LogLine(time.time(), "Stopping ipsec.service", "systemd"))
@@ -161,9 +161,10 @@ async def test_a_line_that_is_in_both_logs_is_heard_once(path: Path) -> None:
 
 async def test_that_journald_dropped_lines_is_noted_and_is_no_reason_to_look_at_pluto() -> None:
     service, now = service_with(), time.time()
-    assert not service.hear(LogLine(now, "Suppressed 9 messages from ipsec.service", JOURNALD))
+    dropped = LogLine(now, "Suppressed 9 messages from ipsec.service", JOURNALD)
+    assert not service.on_log_line(dropped)
     assert service._log_source.state(now, journal=True, file=False) is LogState.CUT
-    assert not service._tracker._log.has_heard({"site"}, 0, now)
+    assert not service._tracker._log.has_line({"site"}, 0, now)
 
 
 # --- Where the log is heard ----------------------------------------------------------------------
@@ -215,7 +216,7 @@ def test_where_the_log_is_heard_is_known_by_what_is_heard_while_sas_come(
         elif act.startswith("cut"):
             source.cut(now - (CUT_FOR if "long ago" in act else 0.0))
         else:
-            source.hear(from_file=act == "file")
+            source.count_line(from_file=act == "file")
     assert source.state(now, **readable) is state
 
 

@@ -75,7 +75,7 @@ def run_of(name: str) -> Run:
     later: list[Poll] = []
     for entry in recording.settled(recording.read(ROOT / f"{path}.jsonl.gz")[1]):
         if isinstance(entry, LogLine) and polls < count:
-            tracker.hear(entry)
+            tracker.add_log_line(entry)
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             look, polls = recording.poll(entry, reader), polls + 1
             if polls <= count:

@@ -83,9 +83,9 @@ class Slow(Tracker):
         assert self.heard == heard, "a line came while it worked"
         return super().observe(poll)
 
-    def hear(self, line: LogLine) -> None:
+    def add_log_line(self, line: LogLine) -> None:
         self.heard += 1
-        super().hear(line)
+        super().add_log_line(line)
 
 
 def large(second: float) -> Poll:
@@ -106,7 +106,7 @@ async def test_lines_of_the_log_are_kept_until_many_tunnels_have_been_looked_thr
     study = Worker(tracker)
     observing = asyncio.create_task(study.observe(large(0)))
     await until(lambda: tracker.threads, within=30.0)
-    study.hear(LINE)
+    study.add_log_line(LINE)
     saving = asyncio.create_task(study.save())
     await asyncio.sleep(0)
     assert (tracker.heard, saving.done()) == (0, False)
@@ -114,7 +114,7 @@ async def test_lines_of_the_log_are_kept_until_many_tunnels_have_been_looked_thr
     assert len(await observing) == MANY + 1
     assert len((await saving)["tunnels"]) == MANY + 1
     assert tracker.heard == 1
-    study.hear(LINE)
+    study.add_log_line(LINE)
     assert tracker.heard == 2
     assert tracker.threads != [threading.main_thread()]
 
@@ -124,7 +124,7 @@ async def test_what_fails_in_a_thread_fails_here_and_no_line_is_lost() -> None:
     study = Worker(tracker)
     observing = asyncio.create_task(study.observe(Poll(0.0, 0.0, large(0).report)))
     tracker.observe = None  # type: ignore[assignment,method-assign]
-    study.hear(LINE)
+    study.add_log_line(LINE)
     with pytest.raises(TypeError):
         await observing
     assert tracker.heard == 1
@@ -169,7 +169,7 @@ def test_with_a_line_of_the_log_an_old_report_is_looked_at_again() -> None:
     history = [tracker.observe(first), tracker.observe(at(30, first))]
     assert [c.reason for changes in history for c in changes] == [Reason.NONE, Reason.OTHER]
     refused = "IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED"
-    tracker.hear(LogLine(START, f'"a" #1: {refused}'))
+    tracker.add_log_line(LogLine(START, f'"a" #1: {refused}'))
     tracker.observe(at(31, first))
     assert tracker.tunnels["a"].reason is Reason.AUTHENTICATION
 

@@ -38,7 +38,7 @@ async def replay(
     for entry in recording.settled(recording.read(recorded)[1]):
         if isinstance(entry, LogLine):
             if entry.identifier == "systemd":
-                tracker.hear(entry)
+                tracker.add_log_line(entry)
             else:
                 unheard.append(entry)
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
@@ -55,6 +55,6 @@ async def replay_as_recorded(recorded: Path) -> Told:
 
     async def hear(lines: list[LogLine]) -> None:
         for line in lines:
-            tracker.hear(line)
+            tracker.add_log_line(line)
 
     return await replay(recorded, tracker, hear)

@@ -98,7 +98,7 @@ async def _serve(requests: Requests, settings: Settings, folder: Path) -> None:
         tasks.create_task(service.run())
         async for what, *how in requests:
             if what == "log":
-                service.hear(*how)
+                service.on_log_line(*how)
                 service.followups.logged()
             else:
                 poller = service._poller

@@ -109,7 +109,7 @@ class History:
         self.now += TICK
         self.pluto.pass_time(self.now)
         for line in self.pluto.log:
-            self.tracker.hear(line)
+            self.tracker.add_log_line(line)
         self.pluto.log.clear()
         fate = self.rng.random()
         if fate < 0.06:

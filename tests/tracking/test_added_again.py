@@ -49,7 +49,7 @@ def test_a_tunnel_that_is_tried_and_added_again_is_the_same_with_its_time_of_try
     tracker = Tracker(stuck_after=30)
     begin = [poll(0, [ADDED]), poll(1, [TRIED], half_open(1)), poll(14, [TRIED], half_open(1))]
     again = poll(17.5, [AGAIN], half_open(2))
-    tracker.hear(LogLine(START, NOBODY))
+    tracker.add_log_line(LogLine(START, NOBODY))
     assert history(*begin, *GAPS[gap], again, tracker=tracker) == ["->down", "down>connecting"]
     (tunnel,) = tracker.tunnels.values()
     assert (tunnel.attempts, tunnel.since) == (2, START + 1)
@@ -77,18 +77,18 @@ def test_a_script_that_adds_it_again_and_again_makes_it_stuck_once(
 def test_the_reason_stays_while_it_is_added_again() -> None:
     tracker = Tracker(stuck_after=30)
     tracker.observe(poll(0, [TRIED]))
-    tracker.hear(LogLine(START + 1, '"site" #1: initiating IKEv2 connection'))
+    tracker.add_log_line(LogLine(START + 1, '"site" #1: initiating IKEv2 connection'))
     refusal = "IKE_AUTH response contained the error notification AUTHENTICATION_FAILED"
-    tracker.hear(LogLine(START + 2, f'"site" #1: {refusal}'))
+    tracker.add_log_line(LogLine(START + 2, f'"site" #1: {refusal}'))
     history(poll(2, [TRIED]), tracker=tracker)
-    tracker.hear(LogLine(START + 15, '"site": terminating SAs using this connection'))
+    tracker.add_log_line(LogLine(START + 15, '"site": terminating SAs using this connection'))
     history(poll(15, []), poll(16, [AGAIN]), tracker=tracker)
     assert history(poll(31, [AGAIN]), tracker=tracker) == ["connecting>stuck:authentication"]
 
 
 def test_a_stuck_tunnel_stays_stuck_while_it_is_added_again() -> None:
     tracker = Tracker()
-    tracker.hear(LogLine(START, NOBODY))
+    tracker.add_log_line(LogLine(START, NOBODY))
     assert history(
         poll(0, [TRIED]), poll(30, [TRIED], half_open(1)), poll(45, []), poll(46, [AGAIN_IDLE]),
         poll(47, [AGAIN], half_open(2)), poll(60, []), poll(61, [AGAIN]), tracker=tracker,
@@ -173,7 +173,7 @@ def test_one_that_waits_for_the_ike_sa_of_another_has_its_reason(second: str) ->
     asking = [ike(7, "other", stage=Stage.HALF_OPEN, role=Role.INITIATOR)]
     tracker = Tracker(stuck_after=30)
     history(poll(0, [TRIED, other], asking, pending=wish), tracker=tracker)
-    tracker.hear(LogLine(START, NOBODY.replace("site", "other")))
+    tracker.add_log_line(LogLine(START, NOBODY.replace("site", "other")))
     stuck = tracker.observe(poll(30, [TRIED, other], asking, pending=wish))
     assert sorted(told(stuck)) == ["connecting>stuck:no-answer"] * 2
 
@@ -183,7 +183,7 @@ def test_one_with_another_peer_has_not_the_reason_of_an_unanswered_ike_sa() -> N
     asking = [ike(7, "other", stage=Stage.HALF_OPEN, role=Role.INITIATOR)]
     tracker = Tracker(stuck_after=30)
     history(poll(0, [TRIED, other], asking), tracker=tracker)
-    tracker.hear(LogLine(START, NOBODY.replace("site", "other")))
+    tracker.add_log_line(LogLine(START, NOBODY.replace("site", "other")))
     stuck = tracker.observe(poll(30, [TRIED, other], asking))
     assert {(c.tunnel.name, str(c.reason)) for c in stuck} == {
         ("site", "other"),
@@ -239,7 +239,7 @@ def test_a_client_that_was_here_for_less_than_a_poll_makes_no_transition_whateve
         '"rw"[3] 192.0.2.7 #3: ESP traffic information: in=0B out=0B',
         '"rw"[3] 192.0.2.7 #2: deleting IKE SA (established IKE SA)',
     ):
-        tracker.hear(LogLine(START + 3, text))
+        tracker.add_log_line(LogLine(START + 3, text))
     assert history(poll(5, [template], [ike(1, "site")]), tracker=tracker) == []
     assert history(poll(10, [template], [ike(4, "site")]), tracker=tracker) == []
     assert tracker.missed == 2

@@ -27,10 +27,10 @@ def ended(*lines: str) -> Transition:
     """Return how an attempt ends that traffic began, if this is logged before it isn't listed."""
     tracker = Tracker()
     tracker.observe(poll(0, [ON_DEMAND]))
-    tracker.hear(LogLine(START + 1, OURS))
+    tracker.add_log_line(LogLine(START + 1, OURS))
     tracker.observe(poll(5, [ON_DEMAND], [BEGUN]))
     for line in lines:
-        tracker.hear(LogLine(START + 7, line))
+        tracker.add_log_line(LogLine(START + 7, line))
     (change,) = tracker.observe(poll(10, [ON_DEMAND]))
     return change
 
@@ -54,9 +54,9 @@ def test_an_attempt_that_ends_has_the_reason_that_was_logged(
 def test_an_attempt_that_ended_with_pluto_has_failed_by_nothing_else() -> None:
     tracker = Tracker()
     tracker.observe(poll(0, [ON_DEMAND]))
-    tracker.hear(LogLine(START + 1, OURS))
+    tracker.add_log_line(LogLine(START + 1, OURS))
     tracker.observe(poll(5, [ON_DEMAND], [BEGUN]))
-    tracker.hear(LogLine(START + 6, REFUSED))
+    tracker.add_log_line(LogLine(START + 6, REFUSED))
     tracker.observe(no_answer(10))
     told = tracker.observe(poll(15, [ON_DEMAND]))
     assert [(c.new, c.reason) for c in told] == [(TunnelState.WAITING, Reason.PLUTO_RESTARTED)]
@@ -66,8 +66,8 @@ def test_an_attempt_that_came_and_went_between_two_polls_is_the_reason_all_the_s
     """A peer refuses within milliseconds: the tunnel is seen to wait before and after it."""
     tracker = Tracker()
     tracker.observe(poll(0, [ON_DEMAND]))
-    tracker.hear(LogLine(START + 1, OURS))
-    tracker.hear(LogLine(START + 1.01, REFUSED))
+    tracker.add_log_line(LogLine(START + 1, OURS))
+    tracker.add_log_line(LogLine(START + 1.01, REFUSED))
     assert tracker.observe(poll(5, [ON_DEMAND])) == []
     (tunnel,) = tracker.tunnels.values()
     assert (tunnel.state, tunnel.reason) == (TunnelState.WAITING, Reason.AUTHENTICATION)
@@ -82,8 +82,8 @@ def test_what_failed_before_a_tunnel_was_up_is_no_reason_for_its_loss() -> None:
     tracker = Tracker()
     up = [ike(3, "site"), child(4, "site", 3)]
     tracker.observe(poll(0, [ON_DEMAND]))
-    tracker.hear(LogLine(START + 1, OURS))
-    tracker.hear(LogLine(START + 1.01, REFUSED))
+    tracker.add_log_line(LogLine(START + 1, OURS))
+    tracker.add_log_line(LogLine(START + 1.01, REFUSED))
     tracker.observe(poll(5, [ON_DEMAND], up))
     assert tracker.tunnels["site"].reason is Reason.NONE
     (lost,) = tracker.observe(poll(10, [ON_DEMAND]))

@@ -20,7 +20,7 @@ def test_a_tunnel_gets_stuck_after_its_time_through_pauses_and_serials() -> None
         poll(0, [SITE]), poll(1, [WANTED], larval[:1]), poll(15, [WANTED]),
         poll(20, [WANTED], larval[1:2]), poll(30.9, [WANTED]), tracker=tracker,
     ) == ["->down", "down>connecting"]  # fmt: skip
-    tracker.hear(LogLine(START, '"site" #3: initiating IKEv2 connection'))
+    tracker.add_log_line(LogLine(START, '"site" #3: initiating IKEv2 connection'))
     (stuck,) = tracker.observe(poll(31, [WANTED], larval[2:]))
     assert (stuck.new, stuck.reason, stuck.gets_stuck) == ("stuck", "no-answer", True)
     assert stuck.tunnel.attempts == 3
@@ -50,7 +50,7 @@ def test_the_time_of_trying_counts_from_what_the_log_tells(
     tracker = Tracker(stuck_after=30)
     history(poll(0, [SITE]), poll(5, [SITE]), tracker=tracker)
     if tried is not None:
-        tracker.hear(LogLine(tried, '"site" #1: initiating IKEv2 connection'))
+        tracker.add_log_line(LogLine(tried, '"site" #1: initiating IKEv2 connection'))
     tracker.observe(poll(10, [WANTED]))
     assert tracker.due == stuck_at
 
@@ -59,7 +59,7 @@ def test_a_rekey_before_a_loss_is_no_try_of_what_comes_after_it() -> None:
     tracker = Tracker(stuck_after=30)
     history(poll(0, [WANTED], UP), poll(5, [WANTED], UP), tracker=tracker)
     line = '"site" #3: initiating Child SA using IKE SA #1'
-    tracker.hear(LogLine(START + 6, line))
+    tracker.add_log_line(LogLine(START + 6, line))
     assert history(poll(30, [WANTED]), tracker=tracker) == ["up>connecting:other"]
     assert tracker.due == 60
 
@@ -70,6 +70,6 @@ def test_a_try_that_was_taken_back_is_none_of_the_next_one() -> None:
     for at, what in ((6, " #1: initiating IKEv2 connection"),
                      (8, ": terminating SAs using this connection"),
                      (28, " #3: initiating IKEv2 connection")):  # fmt: skip
-        tracker.hear(LogLine(START + at, f'"site"{what}'))
+        tracker.add_log_line(LogLine(START + at, f'"site"{what}'))
     tracker.observe(poll(30, [WANTED]))
     assert tracker.due == 58

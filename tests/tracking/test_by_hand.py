@@ -95,7 +95,7 @@ def test_where_nobody_knows_which_pluto_answers_nothing_is_concluded() -> None:
 def test_a_log_that_only_the_service_before_read_shows_no_restart() -> None:
     tracker = Tracker()
     tracker.observe(poll(0, [WANTED], UP))
-    tracker.hear(LogLine(START + 1, '"site" #2: established Child SA'))
+    tracker.add_log_line(LogLine(START + 1, '"site" #2: established Child SA'))
     tracker.observe(poll(5, [WANTED], UP))
     other = Tracker()
     other.restore(tracker.save())
@@ -115,6 +115,6 @@ def test_the_log_knows_better_whose_address_went() -> None:
         "shutting down interface eth1 10.0.0.1:4500",
         '"site": terminating SAs using this connection',
     ):
-        tracker.hear(LogLine(START + 3, text))
+        tracker.add_log_line(LogLine(START + 3, text))
     (change,) = tracker.observe(poll(5, [LEFT], pid=7))
     assert change.reason is Reason.UNREACHABLE

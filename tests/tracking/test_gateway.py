@@ -48,7 +48,7 @@ def played(tracker: Tracker) -> Iterator[tuple[recording.Entry, list[Transition]
     for entry in recording.settled(recording.read(PATH)[1]):
         changes: list[Transition] = []
         if isinstance(entry, LogLine):
-            tracker.hear(entry)
+            tracker.add_log_line(entry)
         elif isinstance(entry, recording.RecordedAnswer):
             changes = tracker.observe(recording.poll(entry, reader))
         yield entry, changes

@@ -44,7 +44,7 @@ def after(c: Connection, *lines: str, tried: bool = True) -> Tunnel:
     tracker.observe(poll(0, [SITE]))
     tracker.observe(poll(5, [c], states))
     for line in lines:
-        tracker.hear(LogLine(START + 7, line))
+        tracker.add_log_line(LogLine(START + 7, line))
     changes = tracker.observe(poll(10, [c], states))
     assert not changes, "a reason alone is no transition"
     (tunnel,) = tracker.tunnels.values()
@@ -87,7 +87,7 @@ def test_where_nobody_here_tries_the_peers_own_attempt_is_the_reason(c: Connecti
 def test_the_peers_own_attempt_is_the_reason_in_the_transition_that_shows_it() -> None:
     tracker = Tracker()
     tracker.observe(poll(0, [SITE]))
-    tracker.hear(LogLine(START + 1, PROVED))
+    tracker.add_log_line(LogLine(START + 1, PROVED))
     (change,) = tracker.observe(poll(5, [SITE], [ike(6, "site", role=Role.RESPONDER)]))
     assert (change.new, change.reason) == (TunnelState.CONNECTING, Reason.TRAFFIC_SELECTORS)
 
@@ -141,7 +141,7 @@ def test_a_tunnel_that_is_up_needs_no_reason() -> None:
     tracker = Tracker()
     up = [ike(1, "site"), child(2, "site", 1)]
     tracker.observe(poll(0, [SITE], up))
-    tracker.hear(LogLine(START + 1, PROVED))
+    tracker.add_log_line(LogLine(START + 1, PROVED))
     tracker.observe(poll(5, [SITE], up))
     assert tracker.tunnels["site"].reason is Reason.NONE
     (change,) = tracker.observe(poll(10, [SITE]))
@@ -151,7 +151,7 @@ def test_a_tunnel_that_is_up_needs_no_reason() -> None:
 def test_what_the_peer_failed_by_is_forgotten_once_it_is_up() -> None:
     tracker = Tracker()
     tracker.observe(poll(0, [SITE]))
-    tracker.hear(LogLine(START + 1, PROVED))
+    tracker.add_log_line(LogLine(START + 1, PROVED))
     tracker.observe(poll(5, [SITE]))
     assert tracker.tunnels["site"].detail == PROVED
     tracker.observe(poll(10, [SITE], [ike(8, "site"), child(9, "site", 8)]))
@@ -163,7 +163,7 @@ def test_a_template_for_anybody_has_what_somebody_tried_and_no_reason() -> None:
     tracker = Tracker()
     tracker.observe(poll(0, [template]))
     for line in (KNOCKS[3].replace("site", "rw"), PROVED.replace('"site"', '"rw"[3] 192.0.2.9')):
-        tracker.hear(LogLine(START + 1, line))
+        tracker.add_log_line(LogLine(START + 1, line))
     tracker.observe(poll(5, [template]))
     tunnel = tracker.tunnels["rw"]
     assert (tunnel.reason, tunnel.incoming is not None) == (Reason.NONE, True)
@@ -172,8 +172,8 @@ def test_a_template_for_anybody_has_what_somebody_tried_and_no_reason() -> None:
 def test_who_knocks_cannot_fill_the_memory() -> None:
     log = LogEvidence()
     for n in range(MAX_NAMES + 100):
-        log.hear(LogLine(START, KNOCKS[3].replace("[3]", f"[{n}]")))
-        log.hear(LogLine(START, OURS.replace("#1", f"#{n}")))
+        log.add_log_line(LogLine(START, KNOCKS[3].replace("[3]", f"[{n}]")))
+        log.add_log_line(LogLine(START, OURS.replace("#1", f"#{n}")))
     assert len(log.incoming._news) <= MAX_NAMES
     assert len(log.incoming._ours) <= MAX_OURS
     assert "site" in log.incoming.take()

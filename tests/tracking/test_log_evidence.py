@@ -44,7 +44,7 @@ def told(*lines: str, at: float = AT, log: LogEvidence | None = None) -> LogEvid
     log = log or LogEvidence()
     for line in lines:
         short = {"#": '"site" ', ":": '"site"'}.get(line[:1], "")
-        log.hear(LogLine(at, short + line))
+        log.add_log_line(LogLine(at, short + line))
     return log
 
 
@@ -302,7 +302,7 @@ def test_systemd_tells_of_a_stop_of_pluto_and_other_units_do_not_count() -> None
         "Started ipsec.service - Internet Key Exchange (IKE) Protocol Daemon for IPsec.": False,
     }.items():
         log = told(*V2_UP)
-        log.hear(LogLine(AT, text, "systemd"))
+        log.add_log_line(LogLine(AT, text, "systemd"))
         assert (loss(log) is Reason.PLUTO_STOPPED) == reason, text
 
 
@@ -903,7 +903,7 @@ def flood(log: LogEvidence, lines: int) -> None:
                 "no local proposal matches remote proposals " + "1:IKE:ENCR=AES;" * 500,
             )
         )
-        log.hear(LogLine(AT, f"{name}: {text}"))
+        log.add_log_line(LogLine(AT, f"{name}: {text}"))
 
 
 @pytest.mark.slow
@@ -934,7 +934,7 @@ def test_a_line_costs_little() -> None:
     costs = []
     for line in lines:
         begin = time.perf_counter_ns()
-        log.hear(line)
+        log.add_log_line(line)
         costs.append(time.perf_counter_ns() - begin)
     assert statistics.median(costs) < 20_000
 

@@ -92,12 +92,12 @@ def changes(name: str, tick: int = 1, first: int = 0, late: float = 0.0) -> Iter
     while played:
         at, entry = played.pop(0)
         if isinstance(entry, LogLine):
-            tracker.hear(entry)
+            tracker.add_log_line(entry)
             continue
         told = tracker.observe(entry)
         if any(is_unexplained(c) for c in told):  # the service waits a little for the log
             for line in [e for t, e in played if t <= at + PATIENCE and isinstance(e, LogLine)]:
-                tracker.hear(line)
+                tracker.add_log_line(line)
                 played = [(t, e) for t, e in played if e is not line]
             told = tracker.explain(told)
         yield from (c for c in told if not c.silent)

@@ -55,7 +55,7 @@ def test_a_pluto_that_was_restarted_meanwhile_is_noticed() -> None:
 def test_what_the_log_told_before_holds_for_the_same_pluto_alone(pid: int, reason: str) -> None:
     tracker = Tracker()
     tracker.observe(poll(0, [SITE], UP, pid=7))
-    tracker.hear(LogLine(START + 1, '"site": initiating delete of connection\'s IKE SA #1'))
+    tracker.add_log_line(LogLine(START + 1, '"site": initiating delete of connection\'s IKE SA #1'))
     tracker.observe(poll(5, [SITE], UP, pid=7))
     (change,) = again(tracker).observe(poll(30, [SITE], pid=pid))
     assert change.reason == reason
@@ -98,7 +98,7 @@ def test_a_service_that_takes_over_anywhere_in_rekeys_tells_nothing(release: str
     saved_at, saved = float("-inf"), ""
     for n, look in enumerate(polls[:-3]):
         while heard < len(lines) and lines[heard].at <= look.at:
-            tracker.hear(lines[heard])
+            tracker.add_log_line(lines[heard])
             heard += 1
         if any(c.announced for c in tracker.observe(look)) or look.at - saved_at > SAVE_EVERY:
             saved_at, saved = look.at, json.dumps(tracker.save())
@@ -109,7 +109,7 @@ def test_a_service_that_takes_over_anywhere_in_rekeys_tells_nothing(release: str
         other.restore(json.loads(saved))
         for line in lines:
             if saved_at <= line.at <= later[-1].at:
-                other.hear(line)
+                other.add_log_line(line)
         assert [told for poll in later for told in other.observe(poll)] == [], look.at
         restarts += 1
     assert restarts > 90
@@ -150,7 +150,7 @@ def test_whatever_a_tracker_saves_is_taken_back() -> None:
         tracker, reader = Tracker(), Reader()
         for entry in recording.settled(recording.read(path)[1]):
             if isinstance(entry, LogLine):
-                tracker.hear(entry)
+                tracker.add_log_line(entry)
             elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
                 tracker.observe(recording.poll(entry, reader))
                 assert again(tracker).save() == tracker.save(), path

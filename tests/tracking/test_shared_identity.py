@@ -86,7 +86,7 @@ def test_a_recording_of_two_devices_with_one_identity_says_so() -> None:
     found: list[SharedIdentity] = []
     for entry in recording.settled(recording.read(ROOT / "minimal/replaced-unloaded.jsonl.gz")[1]):
         if isinstance(entry, LogLine):
-            tracker.hear(entry)
+            tracker.add_log_line(entry)
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             tracker.observe(recording.poll(entry, reader))
             found += tracker.take_shared_identities()
@@ -114,7 +114,7 @@ def loss_of_client_2(*lines: str, version: str = "5.4", who: str = "@road") -> R
     for p in polls:
         assert p.report is not None
         for line in lines if p is polls[-1] else ():
-            tracker.hear(LogLine(START + 7, line))
+            tracker.add_log_line(LogLine(START + 7, line))
         changes = tracker.observe(replace(p, report=replace(p.report, version=version)))
     assert len(changes) == 2
     return changes[0].reason
@@ -144,7 +144,7 @@ def test_clients_that_only_polls_see_replaced_are_counted_too() -> None:
     found: list[SharedIdentity] = []
     for n in range(2, 8):
         c, sas = client(n, A if n % 2 else B)
-        tracker.hear(
+        tracker.add_log_line(
             LogLine(
                 START + 5 * n, DROPPED.replace("[2]", f"[{n - 1}]").replace("#4", f"#{2 * n - 2}")
             )

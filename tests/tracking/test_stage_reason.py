@@ -76,7 +76,7 @@ def test_what_is_wanted_up_and_has_no_state_fails_for_a_cause_that_no_stage_tell
 
 def test_where_the_log_was_not_heard_no_stage_says_why() -> None:
     for states, reason in STAGES.values():
-        told = reason_by_stage(states, wanted=False, heard=False)
+        told = reason_by_stage(states, wanted=False, logged=False)
         assert told is (Reason.NONE if reason is Reason.NONE else Reason.OTHER)
 
 
@@ -89,8 +89,8 @@ def test_a_vaguer_reason_is_none_that_is_as_concrete(full: Reason) -> None:
 
 def test_without_an_address_of_this_machine_no_stage_matters() -> None:
     assert reason_by_stage((), wanted=True, oriented=False) is Reason.UNREACHABLE
-    unheard = reason_by_stage((), wanted=True, oriented=False, heard=False)
-    assert unheard is Reason.UNREACHABLE
+    not_logged = reason_by_stage((), wanted=True, oriented=False, logged=False)
+    assert not_logged is Reason.UNREACHABLE
 
 
 RECORDED = {

@@ -55,7 +55,7 @@ def test_timers_are_as_old_as_the_status_that_has_them() -> None:
     tracker = Tracker()
     first = replace(poll(0, [SITE], UP), boot=1000.0)
     tracker.observe(first)
-    tracker.hear(LogLine(START + 20, '"site" #2: sent INFORMATIONAL request'))
+    tracker.add_log_line(LogLine(START + 20, '"site" #2: sent INFORMATIONAL request'))
     tracker.observe(replace(first, at=START + 30, mono=30.0, boot=1030.0))
     assert tracker.sa_times.answered == 1000.0
 
@@ -142,7 +142,7 @@ def test_a_rekey_between_two_polls_is_no_transition() -> None:
         '"site" #3: initiator rekeyed Child SA #2 using #1; IPsec tunnel [10.0.0.0/8===x]',
         '"site" #2: deleting IPsec SA (QUICK_I2) aged 40s and NOT sending notification',
     ):
-        tracker.hear(LogLine(START, line))
+        tracker.add_log_line(LogLine(START, line))
     assert history(poll(5, [SITE], [ike(1, "site"), child(3, "site", 1)]), tracker=tracker) == []
 
 
@@ -154,7 +154,7 @@ def test_a_loss_between_two_polls_that_the_log_shows_is_told() -> None:
         '"site" #3: initiating IKEv2 connection',
         '"site" #4: initiator established Child SA using #3; IPsec tunnel',
     ):
-        tracker.hear(LogLine(START, line))
+        tracker.add_log_line(LogLine(START, line))
     assert history(poll(5, [SITE], [ike(3, "site"), child(4, "site", 3)]), tracker=tracker) == [
         "up>down:operator",
         "down>up",
@@ -480,7 +480,7 @@ def test_a_cause_that_comes_before_the_loss_is_told_is_told_with_it() -> None:
     tracker.observe(poll(0, [SITE, connection("other")], UP))
     changes = tracker.observe(poll(5, [SITE, connection("other")]))
     assert tracker.explain(changes) == changes
-    tracker.hear(CAUSE)
+    tracker.add_log_line(CAUSE)
     (change,) = tracker.explain(changes)
     assert (change.reason, change.tunnel.reason) == (Reason.OPERATOR, Reason.OPERATOR)
     assert change.detail == change.tunnel.detail == CAUSE.text
@@ -493,7 +493,7 @@ def test_so_is_that_of_a_tunnel_that_is_gone() -> None:
     tracker.observe(poll(0, [SITE], UP))
     changes = tracker.observe(poll(5))
     assert told(changes) == ["up>gone:unloaded"]
-    tracker.hear(CAUSE)
+    tracker.add_log_line(CAUSE)
     assert told(tracker.explain(changes)) == ["up>gone:operator"]
 
 
@@ -508,7 +508,7 @@ def test_a_cause_that_comes_later_is_news_for_a_while_and_no_transition(
     assert change.reason is Reason.OTHER
     tracker.observe(poll(5.5, after))
     assert tracker.observe(poll(second - 0.05, after)) == []
-    tracker.hear(CAUSE)
+    tracker.add_log_line(CAUSE)
     assert tracker.observe(poll(second, after)) == []
     assert tracker.tunnels["site"].reason == reason
 
@@ -518,7 +518,7 @@ def test_a_cause_that_comes_late_is_none_for_what_happened_since() -> None:
     history(poll(0, [SITE], UP), poll(5, [SITE]), tracker=tracker)
     again = (ike(3, "site"), child(4, "site", 3))
     assert history(poll(6, [SITE], again), tracker=tracker) == ["down>up"]
-    tracker.hear(LogLine(START, '"site" #2: ESP traffic information: in=0B out=0B'))
+    tracker.add_log_line(LogLine(START, '"site" #2: ESP traffic information: in=0B out=0B'))
     assert history(poll(7, [SITE], again), tracker=tracker) == []
     assert tracker.tunnels["site"].reason is Reason.NONE
 

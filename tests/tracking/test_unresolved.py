@@ -50,7 +50,7 @@ def test_one_that_nobody_wants_up_is_down_for_what_pluto_logged_since_it_was_loa
 ) -> None:
     tracker = Tracker()
     history(poll(0, []), tracker=tracker)
-    tracker.hear(LogLine(START + 4, FAILED[release]))
+    tracker.add_log_line(LogLine(START + 4, FAILED[release]))
     assert history(poll(5, [LOADED]), tracker=tracker) == ["->down:unreachable"]
     assert shown(tracker) == (Reason.UNREACHABLE, FAILED[release])
     history(*(poll(second, [LOADED]) for second in range(60, 900, 60)), tracker=tracker)
@@ -61,21 +61,21 @@ def test_so_it_is_where_somebody_tried_it_and_pluto_found_no_end_of_its_own() ->
     tracker = Tracker()
     assert history(poll(0, [LOADED]), tracker=tracker) == ["->down"]
     assert shown(tracker) == (Reason.NONE, None)
-    tracker.hear(LogLine(START + 3, OURSELVES))
+    tracker.add_log_line(LogLine(START + 3, OURSELVES))
     assert history(poll(5, [LOADED]), tracker=tracker) == []
     assert shown(tracker) == (Reason.UNREACHABLE, f"The name {NAME} does not resolve.")
 
 
 def test_what_is_logged_of_one_whose_name_resolves_is_no_reason_for_being_down() -> None:
     tracker = Tracker()
-    tracker.hear(LogLine(START, OURSELVES))
+    tracker.add_log_line(LogLine(START, OURSELVES))
     history(poll(5, [connection("site")]), tracker=tracker)
     assert shown(tracker) == (Reason.NONE, None)
 
 
 def test_a_name_that_resolves_later_is_no_reason_any_more() -> None:
     tracker = Tracker()
-    tracker.hear(LogLine(START, FAILED["to 4.15"]))
+    tracker.add_log_line(LogLine(START, FAILED["to 4.15"]))
     history(poll(0, [LOADED]), poll(5, [connection("site")]), tracker=tracker)
     assert shown(tracker) == (Reason.NONE, None)
     tracker = Tracker(stuck_after=30)
@@ -88,7 +88,7 @@ def test_a_name_that_resolves_later_is_no_reason_any_more() -> None:
 
 def test_that_it_did_not_resolve_is_remembered_for_the_service_after_this_one() -> None:
     before = Tracker()
-    before.hear(LogLine(START, FAILED["5.4"]))
+    before.add_log_line(LogLine(START, FAILED["5.4"]))
     before.observe(poll(0, [LOADED], pid=1))
     saved = before.save()
     for now, reason in ((LOADED, Reason.UNREACHABLE), (connection("site"), Reason.NONE)):

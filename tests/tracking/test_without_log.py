@@ -34,7 +34,7 @@ def replay(path: Path, *, log: bool) -> tuple[list[Transition], dict[str, Reason
     for entry in recording.settled(recording.read(path)[1]):
         if isinstance(entry, LogLine):
             if log:
-                tracker.hear(entry)
+                tracker.add_log_line(entry)
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             told += tracker.observe(recording.poll(entry, reader))
     return told, {t.name: t.reason for t in tracker.tunnels.values()}
@@ -99,7 +99,7 @@ def test_what_a_stage_means_is_concluded_only_where_the_log_of_it_was_heard(
     for at in (-50, -40, -30, -15, -1, 1, 5, 15, 25, 30, 31):
         while said and said[0][0] <= at:
             moment, text = said.pop(0)
-            tracker.hear(cut(moment) if text == "cut" else LogLine(START + moment, text))
+            tracker.add_log_line(cut(moment) if text == "cut" else LogLine(START + moment, text))
         trying = at >= 1
         told = history(
             poll(at, [WANTED if trying else idle], states if trying else []), tracker=tracker
@@ -110,11 +110,12 @@ def test_what_a_stage_means_is_concluded_only_where_the_log_of_it_was_heard(
 def test_lines_that_strangers_cause_have_no_evidence_go() -> None:
     tracker = Tracker(stuck_after=30)
     refusal = "dropping unexpected IKE_SA_INIT message containing NO_PROPOSAL_CHOSEN notification"
-    tracker.hear(LogLine(START + 2, f'"site" #1: {refusal}'))
+    tracker.add_log_line(LogLine(START + 2, f'"site" #1: {refusal}'))
     for n in range(MAX_NAMES + 10):
-        tracker.hear(LogLine(START + 3, f'"rw"[{n}] 192.0.2.7: deleting connection instance'))
+        line = f'"rw"[{n}] 192.0.2.7: deleting connection instance'
+        tracker.add_log_line(LogLine(START + 3, line))
     attempts = tracker._log.attempts
-    assert len(attempts._heard) == MAX_NAMES
+    assert len(attempts._last_lines) == MAX_NAMES
     assert attempts.failure({"site"}, 0)[0] is Reason.PROPOSAL
 
 
@@ -122,6 +123,6 @@ def test_what_lines_told_before_some_were_dropped_stays_true() -> None:
     tracker = Tracker(stuck_after=30)
     history(poll(0, [WANTED], ASKING), tracker=tracker)
     refusal = "dropping unexpected IKE_SA_INIT message containing NO_PROPOSAL_CHOSEN notification"
-    tracker.hear(LogLine(START + 2, f'"site" #1: {refusal}'))
-    tracker.hear(cut(3))
+    tracker.add_log_line(LogLine(START + 2, f'"site" #1: {refusal}'))
+    tracker.add_log_line(cut(3))
     assert history(poll(30, [WANTED], ASKING), tracker=tracker) == ["connecting>stuck:proposal"]

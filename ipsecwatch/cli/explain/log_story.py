@@ -285,12 +285,10 @@ def _open(story: Story) -> str:
         return "The text ends before an answer, or a failure."
     begun = "The peer began it. " if state.role is Role.RESPONDER else ""
     again = story.retransmissions
-    unheard = f" It was sent again {_times(again)}, without an answer." if again else ""
+    resent = f" It was sent again {_times(again)}, without an answer." if again else ""
     if story.outcome is Outcome.GIVEN_UP:
-        return (
-            f"{begun}It was given up; these lines don't say why. Before: {state.meaning}{unheard}"
-        )
-    return f"{begun}The text ends here: {log_cause.lower(state.meaning)}{unheard}"
+        return f"{begun}It was given up; these lines don't say why. Before: {state.meaning}{resent}"
+    return f"{begun}The text ends here: {log_cause.lower(state.meaning)}{resent}"
 
 
 def _times(n: int) -> str:

@@ -60,8 +60,8 @@ def troubles(found: Found, now: float) -> list[str]:
     These are all of remarks(), except that pluto's log is read. That the log isn't read is among
     them. ``now`` is the present time in seconds since the epoch.
     """
-    is_heard = found.log in (LogState.JOURNAL, LogState.FILE)
-    return remarks(replace(found, log=None) if is_heard else found, now)
+    is_read = found.log in (LogState.JOURNAL, LogState.FILE)
+    return remarks(replace(found, log=None) if is_read else found, now)
 
 
 def not_recognised(count: int) -> str:

@@ -60,7 +60,7 @@ class PlutoLog(LogWaker):
     def __init__(
         self,
         unit: str,
-        hear: Callable[[LogLine], bool],
+        on_line: Callable[[LogLine], bool],
         wake: Callable[[], None],
         path: Path | None = None,
         match: Iterable[str] = (),
@@ -71,7 +71,7 @@ class PlutoLog(LogWaker):
         NAME=value of the fields that pluto's entries have, used instead of its unit. config.py has
         checked that these fields can be trusted in entries that root has sent.
         """
-        super().__init__(hear, wake)
+        super().__init__(on_line, wake)
         self._unit = unit
         self._match = [(name, value) for name, _, value in (m.partition("=") for m in match)]
         self._path = path
@@ -110,7 +110,7 @@ class PlutoLog(LogWaker):
     def answered(self, pids: Iterable[int]) -> None:
         """Record the process ids with which our pluto may log; empty: they aren't known.
 
-        Lines of these processes that were held until now are passed to ``hear``. ``wake`` isn't
+        Lines of these processes that were held until now are passed to ``on_line``. ``wake`` isn't
         called: the answer of pluto that is at hand is newer than these lines.
         """
         for line in self._witnesses.answered(pids):

@@ -36,11 +36,11 @@ class LogFile(LogWaker):
 
     def __init__(
         self,
-        hear: Callable[[LogLine], bool],
+        on_line: Callable[[LogLine], bool],
         wake: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(hear, wake)
+        super().__init__(on_line, wake)
         self._clock = clock
         self._path: Path | None = None
         self._inotify: Inotify | None = None

@@ -33,14 +33,14 @@ second. They are skipped."""
 class LogWaker(Waker):
     """Reads a log as it grows.
 
-    ``hear`` is called with each line that is believed to be pluto's, or systemd's about its unit;
-    lines for pluto's developers are left out. It returns True if pluto should be polled because of
-    the line. If so, ``wake`` is called, once for all such lines of a turn.
+    ``on_line`` is called with each line that is believed to be pluto's, or systemd's about its
+    unit; lines for pluto's developers are left out. It returns True if pluto should
+    be polled because of the line. If so, ``wake`` is called, once for all such lines of a turn.
     """
 
-    def __init__(self, hear: Callable[[LogLine], bool], wake: Callable[[], None]) -> None:
+    def __init__(self, on_line: Callable[[LogLine], bool], wake: Callable[[], None]) -> None:
         super().__init__()
-        self._hear = hear
+        self._on_line = on_line
         self._wake = wake
         self._more: asyncio.TimerHandle | None = None
         self._rest_until = float("-inf")
@@ -52,7 +52,7 @@ class LogWaker(Waker):
         """Whether there was such a line since ``wake`` was last considered."""
         self._last = 0.0
         self.count = 0
-        """How many lines were passed to ``hear`` since the start. 0: pluto may log to another
+        """How many lines were passed to ``on_line`` since the start. 0: pluto may log to another
         place."""
 
     @property
@@ -133,11 +133,11 @@ class LogWaker(Waker):
             self._more = None
 
     def _pass_on(self, line: LogLine) -> None:
-        """Pass a line to ``hear``. If that returns True, record that ``wake`` has to be called."""
+        """Pass a line to ``on_line``. If that returns True, record that ``wake`` must be called."""
         if self._note(line):
             self._news, self._worth = True, line.at
 
     def _note(self, line: LogLine) -> bool:
-        """Count a line and pass it to ``hear``. Return whether pluto should be polled then."""
+        """Count a line and pass it to ``on_line``. Return whether pluto should be polled then."""
         self.count, self._last = self.count + 1, max(self._last, line.at)
-        return self._hear(line)
+        return self._on_line(line)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ipsecwatch.report import LogLine
 
 
-class Hear(Protocol):
+class OnLine(Protocol):
     """A callback for lines of pluto's log."""
 
     def __call__(self, line: LogLine, *, from_file: bool) -> bool:
@@ -34,16 +34,16 @@ class Hear(Protocol):
 class PlutoLogs:
     """Reads pluto's log in the journal, and in the file that the settings or pluto's answers name.
 
-    A line that is in both is passed on once. ``hear`` gets each line, and ``wake`` is called as in
-    LogWaker.
+    A line that is in both is passed on once. ``on_line`` gets each line, and ``wake`` is called as
+    in LogWaker.
     """
 
-    def __init__(self, settings: Settings, hear: Hear, wake: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, on_line: OnLine, wake: Callable[[], None]) -> None:
         self._settings = settings
-        self._hear = hear
+        self._on_line = on_line
         match = settings.journal_match
-        self.journal = PlutoLog(settings.unit, self.hear_journal, wake, match=match)
-        self.file = LogFile(self._hear_file, wake)
+        self.journal = PlutoLog(settings.unit, self.on_journal_line, wake, match=match)
+        self.file = LogFile(self._on_file_line, wake)
         self._two_logs = TwoLogs()
 
     @property
@@ -106,22 +106,22 @@ class PlutoLogs:
         if self.file.follows and not follows:
             await self.file.catch_up(at)
 
-    def hear_journal(self, line: LogLine) -> bool:
+    def on_journal_line(self, line: LogLine) -> bool:
         """Pass on a line of the journal, unless the same line of the file was passed on before.
 
         Return whether pluto should be polled because of it.
         """
         if line.identifier in ("systemd", JOURNALD):
-            return self._hear(line, from_file=False)
-        return self._hear_once(line, from_file=False)
+            return self._on_line(line, from_file=False)
+        return self._pass_on_once(line, from_file=False)
 
-    def _hear_file(self, line: LogLine) -> bool:
-        return self._hear_once(line, from_file=True)
+    def _on_file_line(self, line: LogLine) -> bool:
+        return self._pass_on_once(line, from_file=True)
 
-    def _hear_once(self, line: LogLine, *, from_file: bool) -> bool:
+    def _pass_on_once(self, line: LogLine, *, from_file: bool) -> bool:
         """Pass on a line, unless the same line of the other log was passed on before.
 
         Return whether pluto should be polled because of it.
         """
         echo = self._two_logs.is_echo(line, from_file=from_file)
-        return not echo and self._hear(line, from_file=from_file)
+        return not echo and self._on_line(line, from_file=from_file)

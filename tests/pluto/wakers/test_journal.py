@@ -117,7 +117,7 @@ def listen_to(service: Service, logs: PrivateJournald) -> None:
     """Have a service read this journal in place of the system's."""
     pluto_logs = service._logs
     wake = service.followups.logged
-    pluto_logs.journal = PlutoLog(UNIT, pluto_logs.hear_journal, wake, logs.logs)
+    pluto_logs.journal = PlutoLog(UNIT, pluto_logs.on_journal_line, wake, logs.logs)
 
 
 @pytest.fixture

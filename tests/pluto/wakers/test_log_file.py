@@ -447,7 +447,7 @@ async def test_a_recording_whose_lines_are_in_a_file_gives_the_same_reasons(
     tracker, now = Tracker(), 0.0
 
     def hear(line: LogLine) -> bool:
-        tracker.hear(line)
+        tracker.add_log_line(line)
         return False
 
     log = LogFile(hear, lambda: None, lambda: now)

@@ -185,7 +185,7 @@ async def test_a_recording_whose_lines_are_another_units_in_the_journal_gives_th
                     await asyncio.sleep(0.001)
                 assert texts(lines) == [line.text for line in logged]
                 for line in logged:  # with the times of the recording, as its answers have them
-                    tracker.hear(line)
+                    tracker.add_log_line(line)
                 lines.clear()
 
             async with asyncio.timeout(60):
