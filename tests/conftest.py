@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures that many tests share."""
+"""Fixtures that many tests share, and what pytest does before and after collecting the tests."""
 
 from __future__ import annotations
 
@@ -30,9 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Speak English, and write caches elsewhere where the checkout can't be written to."""
-    os.environ["LANGUAGE"] = "en"  # what tests start speaks to nobody else
-    for name in ("COLUMNS", "LINES"):  # in a worker readline sets them; programs believe them
+    """Set up the environment of all tests: English, no fixed terminal size, side-by-side workers.
+
+    If the checkout can't be written to, the caches of tools go to a temporary folder.
+    """
+    os.environ["LANGUAGE"] = "en"  # for the programs that tests start
+    for name in ("COLUMNS", "LINES"):  # readline sets them in a worker, and programs would use them
         os.environ.pop(name, None)
     if worker := side_by_side.worker(config):
         config.pluginmanager.register(worker)
@@ -46,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def debs(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Debian's packages, by name."""
+    """The paths of ipsecwatch's Debian packages, by package name; they are built once in a run."""
     own = tmp_path_factory.getbasetemp()
     with side_by_side.common_folder(pytestconfig, own, "deb") as folder:
         return built(folder, "*.deb") or build(folder, "deb", "*.deb", *DEB_TOOLS)
@@ -54,12 +57,15 @@ def debs(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def thorough(pytestconfig: pytest.Config) -> bool:
-    """Whether all there is of a kind is to be tried, rather than a sample."""
+    """Whether to try all cases rather than a sample: with --bed=full (``packaging/dev bed``)."""
     return bool(pytestconfig.getoption("--bed") == "full")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only packaging/dev bed tries, and let the rest have its chance."""
+    """Leave out tests that are marked ``thorough``, unless --bed=full is given.
+
+    Also set which tests are tried again when they fail.
+    """
     if config.getoption("--bed") != "full":
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         items[:] = [item for item in items if item not in set(left_out)]
@@ -68,11 +74,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def give_more_tries(items: list[pytest.Item]) -> None:
-    """Give tests that run against real processes and the clock two more tries; see the summary.
+    """Let a coroutine test that fails be run up to two more times.
 
-    On a machine that stands still for seconds any deadline can pass. The pure core knows no time:
-    its tests, which aren't coroutines, have to pass at once. The few other tests of real processes
-    carry the marker themselves.
+    Such tests run against real processes and clocks, and on a machine that stands still for seconds
+    any deadline can pass. The tests of the pure core aren't coroutines, and must pass the first
+    time. The few other tests with real processes are marked ``flaky`` themselves.
     """
     for item in items:
         if inspect.iscoroutinefunction(getattr(item, "function", None)):
@@ -81,7 +87,10 @@ def give_more_tries(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def system_bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
-    """A system bus of our own, with our policy; what this process takes for the system bus."""
+    """A private system bus with our policy.
+
+    For this process and its children, it is the system bus.
+    """
     if why := missing():
         pytest.skip(why)
     with PrivateBus(system=True) as bus:
@@ -91,7 +100,7 @@ def system_bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
 
 @pytest.fixture
 def session_bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
-    """A session bus of our own; what this process takes for the session's."""
+    """A private session bus. For this process and its children, it is the session bus."""
     if why := missing():
         pytest.skip(why)
     with PrivateBus(system=False) as bus:

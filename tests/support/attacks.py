@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on the service that another user of the same machine may try.
+"""Attacks on the service over the system bus, as another user of the machine may try them.
 
-Each is a coroutine function that a process of its own runs, as any user. Its argument is the unique
-bus name of a client of the service, the victim.
+Each attack is a coroutine function, which `OtherUser` runs in a process of its own and as any user.
+Its first argument is the unique bus name of the victim, a client of the service. Most attacks don't
+use that name.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ SECONDS = 2.0
 
 
 async def steal_the_name(_victim: str) -> None:
-    """Ask the bus for the service's name, with every combination of flags; assert that it fails."""
+    """Ask the bus for the service's name, with several sets of flags; assert that it is refused.
+
+    The same is tried with another name that begins with the service's name. If the bus grants that
+    one, as to root, it is given back.
+    """
     connection = await connect("system")
     for flags in (0, 1, 2, 3, 4, 7):
         for name in (NAME, f"{NAME}.Other"):
@@ -48,7 +53,7 @@ async def steal_the_name(_victim: str) -> None:
 
 
 async def forge_signals(victim: str) -> None:
-    """Send false signals of the service and the bus: to all, to the victim, to the service."""
+    """Send false signals of the service and the bus: to all, to the victim and to the service."""
     up = raw_bus.body("osta{sv}", TUNNEL_0, "tunnel-0", 1, {})
     change = [TUNNEL_0, "tunnel-0", "up", "down", "operator", 1, 1, {}]
     changed = [TUNNEL, {"State": Variant("s", "down")}, []]
@@ -104,7 +109,7 @@ async def send_oddities(_victim: str) -> None:
 
 
 async def call_with_wrong_signatures(_victim: str) -> None:
-    """Call every method with wrong arguments, and with some that are hard to unpack."""
+    """Call the service's methods with arguments of wrong types, and with large and nested ones."""
     deep: Any = Variant("s", "x")
     for _ in range(20):
         deep = Variant("v", deep)
@@ -141,7 +146,7 @@ def _pipelined(bus: RawBus, count: int, interface: str, member: str) -> bytes:
 
 
 async def pipeline_snapshots(_victim: str) -> None:
-    """Send thousands of GetSnapshots at once, then read the answers."""
+    """Send 10,000 calls of GetSnapshot without waiting for answers, then read the answers."""
     with RawBus() as bus:
         calls = _pipelined(bus, PIPELINED, MANAGER, "GetSnapshot")
         bus.send(calls)
@@ -149,7 +154,7 @@ async def pipeline_snapshots(_victim: str) -> None:
 
 
 async def pipeline_small_calls(_victim: str) -> None:
-    """Send thousands of Pings and GetAlls at once, then read the answers."""
+    """Send 5,000 calls each of Ping and GetAll without waiting, then read the answers."""
     with RawBus() as bus:
         ping = _pipelined(bus, PIPELINED // 2, "org.freedesktop.DBus.Peer", "Ping")
         body = raw_bus.body("s", MANAGER)
@@ -162,7 +167,7 @@ async def pipeline_small_calls(_victim: str) -> None:
 
 
 async def ask_and_never_read(_victim: str) -> None:
-    """Send many calls at once, and never read an answer."""
+    """Send 10,000 calls of GetSnapshot, or as many as the bus takes in 2 s, and read no answer."""
     with RawBus() as bus:
         calls = _pipelined(bus, PIPELINED, MANAGER, "GetSnapshot")
         bus.send(calls, read=False, within=SECONDS)
@@ -170,14 +175,14 @@ async def ask_and_never_read(_victim: str) -> None:
 
 
 async def subscribe_and_never_read(_victim: str) -> None:
-    """Subscribe to all signals, and read none."""
+    """Subscribe to all signals, and read none for 2 s."""
     with RawBus() as bus:
         bus.bus("AddMatch", "type='signal'")
         await asyncio.sleep(SECONDS)
 
 
 async def refresh_in_a_loop(_victim: str) -> None:
-    """Send Refresh again and again."""
+    """Call Refresh again and again for 2 s, 50 calls at a time."""
     give_up = time.monotonic() + SECONDS
     with RawBus() as bus:
         while time.monotonic() < give_up:
@@ -186,7 +191,7 @@ async def refresh_in_a_loop(_victim: str) -> None:
 
 
 async def send_huge_strings(_victim: str) -> None:
-    """Send messages as large as the bus accepts, and larger ones."""
+    """Send calls with strings of 1, 8, 30 and 40 MiB; the bus accepts messages up to 32 MiB."""
     for size in (1 << 20, 8 << 20, 30 << 20, 40 << 20):
         with RawBus() as bus:
             fields = {**SERVICE, "interface": MANAGER, "member": "GetTunnel", "signature": "s"}
@@ -196,7 +201,7 @@ async def send_huge_strings(_victim: str) -> None:
 
 
 async def call_what_does_not_exist(_victim: str) -> None:
-    """Send thousands of calls of methods and objects that don't exist, then read the answers."""
+    """Call 5,000 methods of objects that don't exist without waiting, then read the errors."""
     with RawBus() as bus:
         calls = b""
         for n in range(PIPELINED // 2):
@@ -212,7 +217,7 @@ async def call_what_does_not_exist(_victim: str) -> None:
 
 
 async def come_and_go(_victim: str) -> None:
-    """Connect, send calls, and disconnect before there is an answer, again and again."""
+    """Connect, send eight calls, and disconnect before they are answered, repeatedly for 2 s."""
     give_up = time.monotonic() + SECONDS
     while time.monotonic() < give_up:
         with RawBus() as bus:
@@ -220,9 +225,10 @@ async def come_and_go(_victim: str) -> None:
 
 
 async def introspect_and_never_read(_victim: str, connections: int, seconds: float) -> int:
-    """Ask for introspection data 2,000 times a second on each connection; return how often.
+    """Call Introspect up to 2,000 times a second on each connection, and read no answer.
 
-    Each answer is some ten times as large as its call, and stays unread in the bus.
+    Stop after ``seconds``, and return how many calls were sent. Each answer is some ten times as
+    large as its call, and stays in the bus daemon's memory.
     """
     count = 0
     give_up = time.monotonic() + seconds
@@ -246,7 +252,11 @@ def _nested(depth: int) -> Variant:
 
 
 async def send_costly_bodies(_victim: str, seconds: float) -> int:
-    """Send megabytes of nested variants, which take long to unpack; return how many messages."""
+    """Send messages of 1 MiB for ``seconds``: nested variants, which take long to unpack.
+
+    Return how many messages were sent. Stop earlier if the bus cuts the connection or doesn't take
+    a message within 5 s.
+    """
     made = raw_bus.body("av", [_nested(20)] * (MIB // len(raw_bus.body("av", [_nested(20)]))))
     count = 0
     give_up = time.monotonic() + seconds

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Fake plutos that misbehave.
+"""Fake plutos: one that answers as a healthy pluto does, and several that misbehave.
 
-Each is a process of its own, which can be stopped, and doesn't use up the test's processor time.
-Run as a script, this file is such a pluto.
+Each is a process of its own, so that a test can stop it with SIGSTOP, and so that its processor
+time isn't counted as the test's. The process runs this file as a script.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LINE = '000 "site": 192.0.2.1...192.0.2.2; unrouted; eroute owner: #0\n'
 
 PIECE = 64 << 10
-"""Bytes that read_aloud() sends at once."""
+"""How many bytes read_aloud() sends at a time."""
 
 STATUS = (
     "000 using kernel interface: xfrm\n"
@@ -38,11 +38,12 @@ STATUS = (
 
 
 class BadPluto:
-    """Runs a fake pluto while its context lasts.
+    """A fake pluto, which runs in a process of its own while the context lasts.
 
-    ``how`` is the name of the function below that answers each connection, or "deaf": no connection
-    is accepted. ``text`` is the answer, ``packets``: over SOCK_SEQPACKET, a packet a line.
-    ``pause`` (seconds) and ``size`` (bytes) are for some of the functions.
+    ``path`` is its control socket. ``how`` is the name of one of this module's functions, which
+    answers each connection, such as "slow"; with "deaf" no connection is ever accepted. ``text`` is
+    the answer. With ``packets`` the socket is a SOCK_SEQPACKET, and each line of the answer is a
+    packet. ``pause`` (seconds) and ``size`` (bytes) are used by some of the functions.
     """
 
     def __init__(
@@ -89,15 +90,21 @@ class BadPluto:
         return self._process.pid
 
     def hang(self) -> None:
+        """Stop the process with SIGSTOP, and return when it has stopped."""
         os.kill(self.pid, signal.SIGSTOP)
         # It has stopped only when the kernel says so.
         os.waitpid(self.pid, os.WUNTRACED)
 
     def go_on(self) -> None:
+        """Continue the process after hang()."""
         os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> list[dict[str, Any]]:
-        """End the process; return ``question``, bytes ``sent`` and ``error`` of each connection."""
+        """End the process, and return a dictionary about each accepted connection.
+
+        ``question`` is what the client sent, in hexadecimal, ``sent`` the number of bytes that were
+        sent to it, and ``error`` the class name of the error that ended the connection, or "".
+        """
         self.go_on()
         out, _ = self._process.communicate("", timeout=10)
         return [json.loads(line) for line in out.splitlines()]
@@ -107,7 +114,10 @@ class BadPluto:
 
 
 class Served:
-    """One accepted connection. Each has a thread, so that one that stalls doesn't block others."""
+    """One accepted connection, which a thread serves, so that one that stalls doesn't delay others.
+
+    ``number`` counts the connections from 0.
+    """
 
     def __init__(self, client: socket.socket, options: dict[str, Any], number: int) -> None:
         self.client = client
@@ -126,12 +136,12 @@ class Served:
 
 
 def answer(s: Served) -> None:
-    """Send the whole text, as a healthy pluto does."""
+    """Send the whole text, as a healthy pluto does, and close the connection."""
     s.send(s.text)
 
 
 def read_aloud(s: Served) -> None:
-    """Send the present content of a file, in ``pause`` seconds in all; ``text`` is its path."""
+    """Send a file's present content, spread over about ``pause`` seconds; ``text`` is its path."""
     with open(s.text, "rb") as f:
         said = f.read()
     for begin in range(0, len(said), PIECE):
@@ -140,7 +150,7 @@ def read_aloud(s: Served) -> None:
 
 
 def slow(s: Served) -> None:
-    """Wait for ``pause`` seconds, then send the text."""
+    """Wait for ``pause`` seconds, then send the whole text, and close the connection."""
     time.sleep(s.pause)
     s.send(s.text)
 
@@ -148,7 +158,7 @@ def slow(s: Served) -> None:
 def stall(s: Served) -> None:
     """Send some lines of the text, then nothing more; leave the connection open.
 
-    The first connection gets no line, the second one, the third two, and so on.
+    The first connection gets no line, the second one line, the third two lines, and so on.
     """
     for line in s.text.splitlines(keepends=True)[: s.number]:
         s.send(line)
@@ -156,7 +166,7 @@ def stall(s: Served) -> None:
 
 
 def trickle(s: Served) -> None:
-    """Send the text byte by byte, with a pause of ``pause`` seconds after each."""
+    """Send the text byte by byte, with a pause of ``pause`` seconds after each byte."""
     for i in range(len(s.text)):
         s.send(s.text[i : i + 1])
         time.sleep(s.pause)
@@ -171,7 +181,8 @@ def leave_open(s: Served) -> None:
 def reset(s: Served) -> None:
     """Send ``size`` bytes of the text, then reset the connection.
 
-    The kernel does that where a connection is closed whose request is unread: see _serve().
+    The kernel resets a connection if it is closed while the client's message is still unread.
+    Therefore _serve() doesn't read the message for this function.
     """
     s.send(s.text[: s.size])
 
@@ -182,12 +193,12 @@ def half(s: Served) -> None:
 
 
 def recover(s: Served) -> None:
-    """Send half of the text to the first connection, and all of it to each later one."""
+    """Send half of the text on the first connection, and the whole text on each later one."""
     s.send(s.text[: len(s.text) // 2] if s.number == 0 else s.text)
 
 
 def pour(s: Served) -> None:
-    """Send ``size`` bytes as fast as they are read."""
+    """Send lines as fast as the client reads them, until at least ``size`` bytes are sent."""
     block = (LINE * 1000).encode()
     while s.sent < s.size:
         s.send(block)
@@ -198,7 +209,7 @@ def close(s: Served) -> None:
 
 
 def _serve(s: Served, how: Callable[[Served], None], lock: threading.Lock) -> None:
-    """Answer one connection with ``how``, and print what happened as a line of JSON."""
+    """Answer one connection with ``how``, then print the line of JSON for BadPluto.end()."""
     error = ""
     question = s.client.recv(4096, socket.MSG_PEEK)
     if how is not reset:
@@ -213,7 +224,7 @@ def _serve(s: Served, how: Callable[[Served], None], lock: threading.Lock) -> No
 
 
 def main() -> None:
-    """Run a fake pluto with the options on stdin, until stdin is closed."""
+    """Run a fake pluto with the options that stdin has as JSON, until stdin is closed."""
     options = json.loads(sys.stdin.readline())
     how = globals()[options["how"]] if options["how"] != "deaf" else None
     kind = socket.SOCK_SEQPACKET if options["packets"] else socket.SOCK_STREAM
@@ -235,7 +246,7 @@ def main() -> None:
         threading.Thread(target=accept, daemon=True).start()
     sys.stdin.read()
     for thread in serving:
-        thread.join(2)  # who has said all has yet to tell of it
+        thread.join(2)  # it may have sent everything, and not printed its line of JSON yet
     os._exit(0)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Chooses one of the two bindings to libsystemd for a test."""
+"""Selects one of the two bindings to libsystemd for a test: systemd-python, or ours with ctypes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BINDINGS: Final = ("systemd-python", "ctypes")
-"""The names of the bindings, as in Binding.name."""
+"""The names of the two bindings, as in Binding.name."""
 
 
 def choose(name: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Use the binding of this name while a test runs; yield the name.
+    """Make ipsecwatch use the binding ``name`` while a test runs, and yield the name; for fixtures.
 
-    Skip the test where the binding isn't installed.
+    Skip the test if the binding isn't installed for this Python.
     """
     if name == "ctypes":
         hide_systemd_python(patch)
@@ -36,7 +36,7 @@ def choose(name: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def hide_systemd_python(patch: pytest.MonkeyPatch) -> None:
-    """Make the import of systemd-python fail, as where it isn't installed."""
+    """Make the import of systemd-python fail, as if it weren't installed, until the test ends."""
     patch.delitem(sys.modules, "ipsecwatch.libsystemd.with_systemd_python", raising=False)
     patch.delattr("ipsecwatch.libsystemd.with_systemd_python", raising=False)
     patch.setitem(sys.modules, "systemd", None)

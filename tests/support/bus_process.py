@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs the service's bus side in a process of its own, so that it can be measured and attacked.
 
-A test asks for changes of tunnels; the process reports its memory, and for how long its event loop
-was blocked.
+There is no pluto and no tracker: a test says which tunnels are published. The process reports its
+memory, and how long the steps of its event loop took.
 """
 
 from __future__ import annotations
@@ -28,35 +28,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures of the process: its memory now, and times since the last request."""
+    """What the process measured: its memory now, and times since the request before this one."""
 
     memory: int
     """The resident memory in bytes."""
     blocked: float
-    """The longest time that one step of the loop took, in seconds."""
+    """How long the longest step of the event loop took, in seconds of real time."""
     busy: float
-    """The longest time that one step of the loop took, in seconds of processor time."""
+    """How long the longest step of the event loop took, in seconds of processor time."""
     took: float
-    """Seconds that the request took."""
+    """How many seconds it took to carry out this request."""
     serial: int
+    """The serial number of the last transition that was published; 0 if there was none."""
     backlog: int
-    """Bytes that the bus hasn't read yet."""
+    """How many bytes wait to be sent to the bus."""
     blamed: tuple[int | None, ...] = ()
-    """The users because of whom the bus stopped reading from the service, since the start."""
+    """The user ids that the service has blamed since its start, each time because the bus had
+    stopped reading from it. None stands for an unknown user."""
 
 
 class BusProcess(ForkedProcess):
-    """The process, while its context lasts; its system bus is the one of the test's process."""
+    """A process with the service's bus side, which runs while the context lasts.
+
+    It uses the system bus of the test's process.
+    """
 
     async def look(self, count: int) -> Figures:
-        """Publish ``count`` tunnels, all up, as the first poll's; return the figures."""
+        """Publish ``count`` tunnels that are up, as after the service's first poll.
+
+        There are no transitions. Return the figures.
+        """
         return await self._ask("look", count)
 
     async def become(self, state: TunnelState, count: int | None = None) -> Figures:
-        """Publish that ``count`` of the tunnels, or all, are in this state; return the figures."""
+        """Publish that the first ``count`` tunnels, or all, are in this state now.
+
+        A transition is published for each of them. Return the figures.
+        """
         return await self._ask("become", state, count)
 
     async def figures(self) -> Figures:
+        """Publish nothing, and return the figures."""
         return await self._ask("rest")
 
     async def _ask(self, *what: object) -> Figures:
@@ -68,8 +80,8 @@ class BusProcess(ForkedProcess):
 
 
 async def _serve(requests: Requests) -> None:
-    """Run the service's bus side, and answer each request with the figures."""
-    gc.freeze()  # what the test's process has is not the service's
+    """Run the service's bus side, carry out each request, and answer it with the figures."""
+    gc.freeze()  # objects that were forked from the test's process aren't the service's
     gauge = Gauge()
     blamed: list[int | None] = []
     async with serving() as service:
@@ -98,7 +110,7 @@ async def _do(service: Service, what: str, *how: Any) -> None:  # noqa: ANN401
 
 
 def _memory() -> int:
-    # What is free already but still kept by the allocator is no growth.
+    # Memory that is free but still kept by the allocator isn't counted as growth.
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The service's bus side, with a test in the place of tracker and poller; and a caller of it."""
+"""The service's bus side, which a test controls as tracker and poller do; and a client of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ asks_for_details = pytest.mark.skipif(
 
 
 class Service:
-    """The service's bus side. It publishes what a test asks for, with serial numbers."""
+    """The service's real bus side. A test says which tunnels and transitions it publishes.
+
+    It gives serial numbers to the transitions. ``refreshes`` counts the calls of Refresh, each of
+    which waits until ``may_refresh`` is set.
+    """
 
     def __init__(self, run_id: str = "run-1", instance: str = "", socket: str = "") -> None:
         self.bus = Bus(run_id, self._refresh, instance, socket)
@@ -49,16 +53,17 @@ class Service:
         self.may_refresh.set()
 
     async def look(self, *tunnels: Tunnel) -> None:
-        """Publish these tunnels, without transitions, as after the service's first poll."""
+        """Publish exactly these tunnels, without transitions, as after the service's first poll."""
         self.tunnels = {t.name: t for t in tunnels}
         await self.publish([])
 
     async def become(
         self, *tunnels: Tunnel, gone: tuple[str, ...] = (), reason: Reason = Reason.NONE
     ) -> None:
-        """Publish these tunnels in their new states, with the transitions to these.
+        """Publish these tunnels in their new states, with a transition for each that has changed.
 
-        ``gone``: names of tunnels that aren't listed any more. ``reason``: of all transitions.
+        Other tunnels stay as they are. ``gone`` has the names of tunnels that are no longer listed.
+        ``reason`` is the reason of all these transitions.
         """
         transitions = [becomes(self.tunnels.get(t.name), t, reason) for t in tunnels]
         transitions += [becomes(self.tunnels.pop(name), None, reason) for name in gone]
@@ -66,7 +71,7 @@ class Service:
         await self.publish([t for t in transitions if t.announced])
 
     async def publish(self, transitions: list[Transition], **more: Any) -> None:  # noqa: ANN401
-        """Publish the tunnels and these transitions; ``more``: other fields of the Publication."""
+        """Publish all tunnels, and these transitions; ``more``: other fields of the Publication."""
         counted = []
         for transition in transitions:
             self.serial += 1
@@ -79,7 +84,7 @@ class Service:
             complete=True,
             last_poll=1_700_000_000.0,
         )
-        await asyncio.sleep(0)  # what it took to make all this up isn't the bus's
+        await asyncio.sleep(0)  # so that the time to make all this isn't measured as the bus's
         await self.bus.publish(replace(news, **more))
 
     async def _refresh(self) -> None:
@@ -92,7 +97,7 @@ class Service:
 async def serving(
     run_id: str = "run-1", instance: str = "", socket: str = ""
 ) -> AsyncGenerator[Service]:
-    """Run the service's bus side while the context lasts; yield it."""
+    """Run the service's bus side on the system bus while the context lasts; yield it."""
     service = Service(run_id, instance, socket)
     await service.bus.start(Publication())
     keeper = asyncio.create_task(service.bus.keep())
@@ -105,7 +110,7 @@ async def serving(
 
 
 class Caller:
-    """A client on the bus that calls the service's methods and receives its signals."""
+    """A client on the bus: calls the service's methods, and keeps its signals in ``heard``."""
 
     def __init__(self, connection: BusConnection) -> None:
         self.connection = connection
@@ -117,9 +122,11 @@ class Caller:
             self.heard.append(signal)
 
     async def listen(self) -> None:
+        """Subscribe to all signals of the service."""
         await self.connection.call_bus("AddMatch", "s", f"type='signal',sender='{NAME}'")
 
     def members(self) -> list[str]:
+        """Return the names of the received signals, oldest first."""
         return [s.member for s in self.heard]
 
     async def call(
@@ -130,7 +137,11 @@ class Caller:
         interface: str = MANAGER,
         path: str = ROOT,
     ) -> Any:  # noqa: ANN401
-        """Call a method; return its value, or the list of its values, without variants."""
+        """Call a method; return its value, with all variants unpacked.
+
+        If the reply has no value or several, return a list of them. Raise ErrorReplyError if the
+        reply is an error.
+        """
         reply = await self.connection.call(NAME, path, interface, member, signature, body)
         values = unpack_variants(reply.body)
         return values[0] if len(values) == 1 else values
@@ -143,9 +154,10 @@ class Caller:
         interface: str = MANAGER,
         path: str = ROOT,
     ) -> str:
-        """Call a method that must fail; return the error's name.
+        """Call a method that must fail, and return the error's name.
 
-        Assert that the error's text is printable, short, and no traceback.
+        The name is returned without ``org.freedesktop.DBus.Error.``. Assert that the error's text
+        is printable, shorter than 1000 characters, and has no traceback.
         """
         with pytest.raises(ErrorReplyError) as caught:
             await self.call(member, signature, *body, interface=interface, path=path)
@@ -158,7 +170,10 @@ class Caller:
 
 @asynccontextmanager
 async def calling(*, listen: bool = False) -> AsyncGenerator[Caller]:
-    """Connect a caller to the system bus while the context lasts; yield it."""
+    """Connect a Caller to the system bus while the context lasts; yield it.
+
+    ``listen``: it is subscribed to the service's signals.
+    """
     connection = await connect("system")
     try:
         caller = Caller(connection)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Runs a container of systemd-nspawn's on any host; what is written in it goes to memory.
+"""Runs a container with systemd-nspawn on any host; its files are changed in memory only.
 
-This needs root, systemd-nspawn and a kernel that allows it. Where the host's init isn't systemd,
-nobody makes a control group for the container, and so it is made here.
+This needs root, systemd-nspawn and a kernel that allows containers. If the host's init isn't
+systemd, nothing makes a control group for the container; therefore this module makes one.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ _CGROUPS: Final = [Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"
 
 
 class UnbootableError(Exception):
-    """A container can't be booted here; the text says why."""
+    """A container can't be booted on this machine. The error's text says why."""
 
 
 class Container:
-    """A container with the files of ``lower``, a folder or an image, and those in ``files`` on top.
+    """A systemd-nspawn container with the files of ``lower``, and those of ``files`` on top.
 
-    ``folder`` is created for its changes. ``options`` are systemd-nspawn's; the program that they
-    run must be systemd, or become it.
+    ``lower`` is a folder or the image of a file system, and stays unchanged. start() creates
+    ``folder``, and mounts a tmpfs there for the container's changes. ``options`` are further
+    arguments of systemd-nspawn; the program that they name must be systemd, or become systemd.
     """
 
     def __init__(self, folder: Path, lower: Path, *options: str, files: Path | None = None) -> None:
@@ -59,12 +60,13 @@ class Container:
         ]  # fmt: skip
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.init = 0
-        """The host's process id of the container's process 1, once find_init() has found it."""
+        """The host's process id of the container's process 1, once find_init() has found it; 0
+        before."""
 
     def start(self, console: Path) -> None:
-        """Begin to boot; the container's output goes to the file ``console``.
+        """Begin to boot, without waiting; the container's output goes to the file ``console``.
 
-        Raise UnbootableError.
+        Raise UnbootableError if this process isn't root, or if a tool is missing.
         """
         if os.geteuid() != 0:
             raise UnbootableError("only root can boot a container")
@@ -89,11 +91,11 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Whether the container was started, and hasn't ended yet."""
+        """Whether the container was started, and hasn't ended."""
         return self._nspawn is not None and self._nspawn.poll() is None
 
     def find_init(self) -> int:
-        """Return the process id of the container's process 1, once that is systemd; else 0."""
+        """Return the host's process id of the container's process 1; 0 until that is systemd."""
         parent = self._nspawn.pid if self._nspawn is not None else 0
         with suppress(OSError):
             for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
@@ -102,7 +104,7 @@ class Container:
         return self.init
 
     def stop(self) -> None:
-        """Kill the container, and remove its control groups. It may be called twice."""
+        """Kill the container, and remove its control groups. Do nothing if it wasn't started."""
         if self._nspawn is None:
             return
         if self.running:
@@ -119,9 +121,10 @@ class Container:
 
 
 def last_word(console: Path) -> str:
-    """Return the last line in the output of a machine that didn't boot.
+    """Return the last line in the console output of a container or machine that didn't boot.
 
-    Where its kernel panicked, return the panic and the line before it, which has the cause.
+    If its kernel panicked, return the line about the panic and the line before it, which has the
+    cause. Return "no word" if there is no output.
     """
     said = console.read_text(errors="replace").strip().splitlines() if console.exists() else []
     for number, line in enumerate(said):

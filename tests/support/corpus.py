@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Reads libreswan's own test outputs of many releases, which may be in ../shared/corpus.
+"""Reads the outputs in libreswan's own tests, of many releases, if ../shared/corpus has them.
 
-They aren't part of the project: tests that need them are skipped where they are missing.
+They aren't part of the project. Tests that need them are skipped if they are missing.
 """
 
 from __future__ import annotations
@@ -27,23 +27,25 @@ needs_corpus = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Output:
-    """One recorded output of a command, in a file."""
+    """The recorded output of one command, in a file of its own."""
 
     path: Path
     tag: str
-    """The release of libreswan."""
+    """libreswan's release, as its git tag, such as ``v4.10``."""
     command: str
+    """Which command printed it, such as ``status``."""
     stale: bool
-    """Whether it differs from what the release prints: it is outdated, or was edited by hand."""
+    """Whether the release doesn't print this: the output is outdated, was edited by hand, or is an
+    error."""
 
     @property
     def text(self) -> str:
-        """The output as text; bytes that aren't UTF-8 are lone surrogates."""
+        """The file's text. Each byte that isn't UTF-8 is a lone surrogate."""
         return self.path.read_text("utf-8", "surrogateescape")
 
 
 def outputs(*, strict: bool = True) -> list[Output]:
-    """Return all outputs; ``strict``: only those that are unfiltered, and not stale."""
+    """Return all outputs; with ``strict`` only those that are unfiltered and not stale."""
     with (CORPUS / "INDEX.tsv").open() as f:
         return [
             Output(CORPUS / row["path"], row["tag"], row["command"], bool(row["stale"]))

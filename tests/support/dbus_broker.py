@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Runs a private dbus-broker, with the configuration that PrivateBus makes of the distribution's.
+"""Runs a private dbus-broker, with a configuration that PrivateBus makes of the distribution's.
 
-The broker's launcher needs what systemd gives it: a listening socket, a journal to log to, and a
-bus on which systemd could be asked to start services. The last two are fakes.
+The broker's launcher expects three things from systemd: a listening socket, a journal to log to,
+and a bus on which it can ask systemd to start services. The journal is a fake that drops all
+messages, and the bus is a private one without systemd.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LISTEN_PID=$$ exec "$@"
 
 
 def missing() -> str | None:
-    """Return in one line why no private dbus-broker can run here, or None."""
+    """Return in one line why no private dbus-broker can run here; None if one can."""
     if why := bus_missing():
         return why
     for tool in ("dbus-broker-launch", "dbus-broker", "unshare"):
@@ -46,7 +47,7 @@ def missing() -> str | None:
 
 
 class PrivateBroker(PrivateBus):
-    """A private dbus-broker, as a system bus."""
+    """A private system bus that is a dbus-broker."""
 
     def __init__(self, policies: tuple[Path, ...] = (POLICY,)) -> None:
         super().__init__(system=True, policies=policies)
@@ -54,7 +55,7 @@ class PrivateBroker(PrivateBus):
 
     @property
     def pid(self) -> int:
-        """The process id of the broker, whose parent is its launcher; 0: there is none."""
+        """The process id of the broker, which is a child of its launcher; 0 if there is none."""
         assert self._process is not None
         launcher = self._process.pid
         try:
@@ -64,7 +65,10 @@ class PrivateBroker(PrivateBus):
         return int(children[0]) if children else 0
 
     def start(self) -> None:
-        """Start the broker, and return when it runs. Raise RuntimeError after 10 s."""
+        """Start the broker, and wait until its process exists.
+
+        Raise RuntimeError if the launcher ends, or after 10 s.
+        """
         path = Path(self.address.removeprefix("unix:path="))
         path.unlink(missing_ok=True)
         listener = self._parts.enter_context(socket.socket(socket.AF_UNIX))
@@ -91,7 +95,7 @@ class PrivateBroker(PrivateBus):
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Kill the broker and its launcher, and end the fakes beside it."""
+        """Kill the broker and its launcher, and end the fake journal and the launcher's bus."""
         if self._process is not None:
             broker = self.pid
             self._process.kill()
@@ -103,9 +107,9 @@ class PrivateBroker(PrivateBus):
         self._parts.close()
 
     def _run(self) -> Path:
-        """Make and return the folder that becomes the broker's /run.
+        """Make the folder that is mounted as the broker's /run, and return its path.
 
-        It has a fake journal socket, whose messages are read and dropped.
+        It has the socket of a fake journal, which drops the messages that it receives.
         """
         folder = self._directory / "run"
         shutil.rmtree(folder, ignore_errors=True)

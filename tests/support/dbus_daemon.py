@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Runs private dbus-daemons: as a distribution's system bus, or as a session's bus.
 
-The system bus uses /usr/share/dbus-1/system.conf itself, in which only the settings that tie it to
-the machine are changed (user, fork, pidfile, listen, included directories), and the project's own
-policy file.
+The configuration is the distribution's /usr/share/dbus-1/system.conf or session.conf, without the
+settings that tie it to the machine, such as its user, pidfile and included directories. The system
+bus also gets the project's own policy file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ POLICY = TOP / "systemd/org.ipsecwatch1.conf"
 
 
 def missing() -> str | None:
-    """Return in one line why no private bus can run here, or None."""
+    """Return in one line why no private bus can run here; None if one can."""
     if shutil.which("dbus-daemon") is None:
         return "dbus-daemon isn't installed"
     for conf in (SYSTEM_CONF, SESSION_CONF):
@@ -35,10 +35,11 @@ def missing() -> str | None:
 
 
 class PrivateBus:
-    """A private dbus-daemon. It has the same address each time it is started.
+    """A private dbus-daemon, which runs while the context lasts.
 
-    ``system``: it is a system bus with these policy files, else a session's bus. ``limits`` are
-    set in its configuration.
+    It has the same address each time it is started. With ``system`` it is a system bus with these
+    policy files, else a session's bus. ``limits`` are limits that its configuration sets, such as
+    ``{"max_incoming_bytes": 1000000}``.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class PrivateBus:
         assert line, "dbus-daemon didn't start"
 
     def stop(self) -> None:
-        """Kill the daemon: as in a crash, all connections are lost."""
+        """Kill the daemon with SIGKILL. As after a crash, all connections are lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -101,21 +102,24 @@ class PrivateBus:
             self._process = None
 
     def pause(self) -> None:
-        """Stop the daemon with SIGSTOP, so that it neither reads nor writes."""
+        """Stop the daemon with SIGSTOP, so that it neither reads nor writes until resume()."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
     def _system_conf(self, policies: tuple[Path, ...]) -> str:
-        """Return the adapted configuration of the system bus, which includes these policy files."""
+        """Return the configuration of a system bus with a copy of each of these policy files.
+
+        If the tests don't run as root, their user takes root's place in the copies.
+        """
         conf = self._adapted(SYSTEM_CONF)
         # A folder each, read in order, as /usr/share/dbus-1/system.d and /etc/dbus-1/system.d are.
         for n, policy in enumerate(policies):
             folder = self._directory / f"system{n}.d"
             folder.mkdir()
             text = policy.read_text()
-            if os.getuid() != 0:  # the service's user is then who runs the tests
+            if os.getuid() != 0:  # the service then runs as the user who runs the tests
                 text = text.replace('user="root"', f'user="{os.getuid()}"')
             (folder / policy.name).write_text(text)
             include = f"<includedir>{folder}</includedir></busconfig>"
@@ -126,7 +130,10 @@ class PrivateBus:
         return self._adapted(SESSION_CONF)
 
     def _adapted(self, conf: Path) -> str:
-        """Return a configuration file's text without the settings that tie it to the machine."""
+        """Return a configuration file's text, without the settings that tie it to the machine.
+
+        It lets the bus listen at our address.
+        """
         text = re.sub(r"<!--.*?-->", "", conf.read_text(), flags=re.DOTALL)
         ours = (
             "user|fork|pidfile|syslog|listen|include|includedir|servicehelper|keep_umask|"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes up the events of a service, for its clients; and a fake screen for the agent's policy."""
+"""Makes up the events that clients of the service get; and a fake screen for the agent's policy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ipsecwatch.agent.notifications import Notification
 
 WORDS = {state.value: state for state in TunnelState}
-"""Tunnel states by name: a name is shorter in a table."""
+"""The tunnel states by value, such as "up", so that tables in tests are short."""
 
 
 def path(name: str) -> str:
@@ -26,13 +26,17 @@ def path(name: str) -> str:
 
 
 def view(name: str, state: str = "down", **more: object) -> View:
+    """Return a tunnel's View: in this state for both its state and its last state, since time 0.
+
+    ``more`` are other fields of the View.
+    """
     known = WORDS[state]
     made = View(path(name), name, known, known, Reason.NONE, since=0.0, since_mono=0.0)
     return replace(made, **more)  # type: ignore[arg-type]
 
 
 class Story:
-    """A made-up service: keeps its tunnels, and returns events as ipsecwatch.client yields them."""
+    """A fake service: it has tunnels, and returns the events that ipsecwatch.client would yield."""
 
     def __init__(self) -> None:
         self.views: dict[str, View] = {}
@@ -40,7 +44,10 @@ class Story:
         self.serial = 0
 
     def look(self, run_id: str = "run-1", **states: str) -> Snapshot:
-        """Replace all tunnels by these, with their states; return the Snapshot."""
+        """Replace all tunnels by ``states``: each tunnel's name and its state; return the Snapshot.
+
+        Other values of a tunnel that was there before are kept.
+        """
         old = self.views
         self.views = {
             name: replace(old.get(name, view(name)), state=WORDS[state], last_state=WORDS[state])
@@ -49,13 +56,18 @@ class Story:
         return self.snapshot(run_id)
 
     def snapshot(self, run_id: str = "run-1") -> Snapshot:
+        """Return the Snapshot of all tunnels as they are now."""
         tunnels = {v.path: v for v in self.views.values()}
         return Snapshot(run_id, self.serial, self.pluto, tunnels)
 
     def become(
         self, name: str, state: str, reason: str = "none", told: Told | None = None, **more: object
     ) -> Change:
-        """Set a tunnel's state, and return the Change; ``more``: other fields of its View."""
+        """Set a tunnel's state, and return the Change; ``more``: other fields of its View.
+
+        A tunnel that isn't known yet is made; its state before is then "down". ``told`` is the
+        Change's field of that name.
+        """
         before = self.views.get(name, view(name))
         new = WORDS[state]
         last = before.last_state if new is TunnelState.UNKNOWN else new
@@ -67,25 +79,29 @@ class Story:
         )
 
     def listed(self, name: str, state: str = "down", **more: object) -> Update:
+        """Add or replace a tunnel, and return the Update; ``more``: other fields of its View."""
         self.views[name] = view(name, state, **more)
         return Update(path(name), self.views[name])
 
     def gone(self, name: str) -> Update:
+        """Remove a tunnel, and return the Update."""
         del self.views[name]
         return Update(path(name), None)
 
     def pluto_is(self, state: str) -> Pluto:
+        """Set pluto's state, such as "stopped", and return the event about it."""
         self.pluto = PlutoState(state)
         return Pluto(self.pluto)
 
     def lost(self) -> Lost:
+        """Return the event that the service can't be reached."""
         return Lost("ipsecwatch isn't running", "Start it with: systemctl start ipsecwatch")
 
 
 class Audience:
-    """A fake screen: shows the notifications that the policy wants, at times that a test sets.
+    """A fake screen with a clock, both for the agent's policy: it shows what the policy wants.
 
-    It logs each change of the screen.
+    Tests call its methods with rising times, in seconds. It logs each change of the screen.
     """
 
     def __init__(self, **settings: object) -> None:
@@ -93,19 +109,19 @@ class Audience:
         self.now = 0.0
         self.screen: dict[str, Notification] = {}
         self.log: list[tuple[float, str]] = []
-        """The changes of the screen: the time, and the title of a notification that came, that went
-        (``-title``), or whose text changed (``=title``)."""
+        """The changes of the screen, as time and title. The title is prefixed with "-" if the
+        notification went away, and with "=" if only its text changed."""
         self.most = 0
         """The highest number of notifications that were on the screen at once."""
 
     def hears(self, at: float, *events: Event | MachineEvent) -> None:
-        """Advance the clock to ``at``, and pass these events to the policy then."""
+        """Advance the clock to ``at``, then pass these events to the policy."""
         self.waits(at)
         for event in events:
             self.policy.record(event, at)
 
     def waits(self, until: float) -> None:
-        """Advance the clock to ``until``; update the screen whenever the policy wants that."""
+        """Advance the clock to ``until``, and update the screen whenever the policy asks for it."""
         while (due := self.policy.due) is not None and due <= until:
             self.now = max(self.now, due)
             self._show(self.policy.wanted(self.now))
@@ -127,15 +143,19 @@ class Audience:
                 self.log.append((at, f"={notification.title}"))
 
     def closes(self, at: float, title: str) -> None:
-        """Advance the clock to ``at``, and close the notification with this title as its user."""
+        """Advance the clock to ``at``, then tell the policy that the user closed a notification.
+
+        ``title`` is its title; exactly one on the screen must have it.
+        """
         self.waits(at)
         (key,) = [k for k, n in self.screen.items() if n.title == title]
         self.policy.close(key)
 
     def policy_hears_step(self, story: Story, what: str, *more: str) -> None:
-        """Pass an event, or the closing of a notification, to the policy, as drawn at random.
+        """Pass one step of a random test to the policy, at the present time.
 
-        ``what`` names the kind of event, and ``more`` are its values.
+        ``what`` is the kind of step, such as "become", and ``more`` its values. Most steps are
+        events; with "close" the user closes the first notification on the screen, if there is one.
         """
         match what:
             case "become":
@@ -164,7 +184,10 @@ class Audience:
         return [n.title for n in self.screen.values()]
 
     def told(self, until: float = 1000.0) -> list[tuple[float, str]]:
-        """Advance the clock to ``until``; return when each notification came, with its title."""
+        """Advance the clock to ``until``; return the time and title of all notifications that came.
+
+        One whose title has changed counts as a new one.
+        """
         self.waits(until)
         return [(at, what) for at, what in self.log if what[0] not in "-="]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fakes of systemd and logind on a bus, with as much of both as the agent uses."""
+"""Fakes of systemd and logind on a bus; they answer the calls that the agent makes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ def unit_path(name: str) -> str:
 
 
 class FakeMachine:
-    """Fake systemd and logind. ``units``: ActiveState, SubState and Result of units by name."""
+    """Fakes of systemd and logind.
+
+    ``units`` has the ActiveState, SubState and Result of units by name, such as ``ipsec.service``.
+    Any other unit is inactive.
+    """
 
     def __init__(self, connection: BusConnection, units: dict[str, tuple[str, str, str]]) -> None:
         self._connection = connection
@@ -32,13 +36,15 @@ class FakeMachine:
         self._names = {unit_path(name): name for name in units}
         self.subscribed = asyncio.Event()
         self.after_reading: dict[str, tuple[str, str, str]] = {}
-        """What units become right after a client has read them, by path."""
+        """By object path: the state that a unit gets right after a client has read its properties
+        the next time, so that the change comes between reading and the first signal."""
         connection.on_call = self._called
 
     def become(self, name: str, active: str, sub: str, result: str) -> None:
         """Send the two signals that systemd sends when a unit's state changes.
 
-        Like systemd, send nothing before a client has called Subscribe.
+        Like systemd, send nothing before a client has called Subscribe. What the fake answers to
+        GetAll stays as it was.
         """
         if not self.subscribed.is_set():
             return
@@ -51,12 +57,13 @@ class FakeMachine:
         self._connection.signal(unit_path(name), PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
 
     def sleep(self, *, begins: bool) -> None:
+        """Send logind's signal that the machine goes to sleep (``begins``), or has woken up."""
         self._connection.signal(
             "/org/freedesktop/login1", f"{LOGIND}.Manager", "PrepareForSleep", "b", [begins]
         )
 
     def _called(self, connection: BusConnection, call: Call) -> None:
-        """Answer a call as systemd does, from the given units."""
+        """Answer LoadUnit, GetAll and Subscribe as systemd does; other calls get no answer."""
         match call.member:
             case "LoadUnit":
                 connection.reply(call, "o", [unit_path(call.body[0])])
@@ -76,7 +83,10 @@ class FakeMachine:
 
 @asynccontextmanager
 async def machine(**units: tuple[str, str, str]) -> AsyncGenerator[FakeMachine]:
-    """Run the fakes on this process's system bus while the context lasts; yield them."""
+    """Run the fakes on this process's system bus while the context lasts; yield them.
+
+    ``units``: as in FakeMachine, but named without ``.service``.
+    """
     connection = await connect("system")
     named = {f"{name}.service": state for name, state in units.items()}
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A fake notification server, which behaves as real ones were seen to, or as a test wants.
+"""A fake notification server, which behaves like one of nine real ones, or as a test wants.
 
-``MODELS`` has what each of nine real servers announces and how it behaves, as seen on Debian 12
-(the versions are in the table). The fake can also refuse, hang, announce what it doesn't do, and be
+``MODELS`` has what each real server announces and how it behaves, as seen on Debian 12 (the
+versions are in the table). The fake can also refuse, hang, announce what it doesn't do, and be
 restarted.
 """
 
@@ -32,23 +32,27 @@ _TAG = "x-dunst-stack-tag"
 
 @dataclass(frozen=True)
 class Model:
-    """What a notification server announces, and how it behaves."""
+    """What one real notification server announces, and how it behaves."""
 
     capabilities: tuple[str, ...]
+    """What it announces in its answer to GetCapabilities."""
     renders: str = "body"
-    """Which text it renders as markup, whatever it announces: "body", "all" or "nothing"."""
+    """Which texts it renders as markup, whatever it announces: "body", "all" (titles too) or
+    "nothing"."""
     most: int | None = None
-    """How many notifications of one program it keeps at most; with more, the oldest goes."""
+    """How many notifications of one program it keeps at most: a further one removes the oldest.
+    None: any number."""
     forgets_after: bool = True
-    """Whether a notification without a timeout goes after some seconds; else it stays for ever."""
+    """Whether it removes a notification with the default timeout after some seconds; else that
+    stays."""
     closes_pressed: bool = True
-    """Whether it closes a notification whose button was pressed."""
+    """Whether it closes a notification when one of its buttons is pressed."""
 
 
 _USUAL = ("actions", "body", "body-markup")
 MODELS: dict[str, Model] = {
     "dunst 1.9": Model((*_USUAL, "body-hyperlinks", "icon-static", _TAG)),
-    # A dunstrc that says nothing of markup: it isn't announced, and rendered, in titles, too.
+    # If dunstrc has no setting for markup, that isn't announced, and yet rendered, also in titles.
     "dunst 1.9, minimal": Model(("actions", "body", "body-hyperlinks", _TAG), renders="all"),
     "xfce4-notifyd 0.7": Model((*_USUAL, "body-hyperlinks", "icon-static", "action-icons")),
     "mate 1.26": Model(
@@ -60,7 +64,7 @@ MODELS: dict[str, Model] = {
     "swaync 0.7": Model((*_USUAL, "body-images", "persistence", "synchronous")),
     "gnome-shell 43": Model((*_USUAL, "persistence", "sound"), most=3),
     "plasma 5.27": Model((*_USUAL, "body-hyperlinks", "persistence", "inhibitions")),
-    # What a server may say and not do.
+    # A server that announces what it doesn't do.
     "a liar": Model(("body", "body-markup", _TAG), renders="nothing"),
 }
 USUAL = MODELS["notification-daemon 3.20"]
@@ -79,44 +83,54 @@ class Shown:
     hints: dict[str, Any]
     timeout: int
     times: int = 1
-    """How often Notify was called for it, the first time included."""
+    """How many Notify calls were made for it, the first one included."""
 
 
 @dataclass
 class Server:
-    """The fake server: as much of org.freedesktop.Notifications 1.2 as our client calls."""
+    """The fake server: as much of org.freedesktop.Notifications 1.2 as our client uses."""
 
     connection: BusConnection
     model: Model = USUAL
     refuses: str = ""
-    """The name of the error with which it answers Notify; "": it shows the notification."""
+    """The name of the error with which it answers Notify; with "" it shows the notification."""
     hangs: bool = False
+    """Whether it answers no call."""
     notifications: dict[int, Shown] = field(default_factory=dict)
+    """What is on the screen, by number, the oldest first."""
     closed: list[int] = field(default_factory=list)
+    """The numbers of the notifications that programs have closed with CloseNotification."""
     calls: list[str] = field(default_factory=list)
+    """The names of all called methods, the first one first."""
     last_id: int = 0
     most: int = 0
-    """The highest number of one program's notifications that were there at once."""
+    """The highest number of notifications of one program that were on the screen at once."""
 
     def titles(self) -> list[str]:
-        """Return the titles on the screen."""
+        """Return the titles on the screen, those of the oldest notifications first."""
         return [n.title for n in self.notifications.values()]
 
     async def shows(self, *titles: str, within: float = 10.0) -> None:
-        """Wait until exactly these titles are on the screen. Raise AssertionError if they don't."""
+        """Wait until exactly these titles are on the screen, in this order.
+
+        Raise AssertionError if that isn't so within ``within`` seconds.
+        """
         try:
             await until(lambda: self.titles() == list(titles), within)
         except TimeoutError:
             raise AssertionError(f"{self.titles()} instead of {list(titles)}") from None
 
     def read(self, shown: Shown) -> tuple[str, str]:
-        """Return the title and body that a person reads; rendered markup is shown as ``[b]``."""
+        """Return the title and text that a user reads.
+
+        A rendered ``<b>`` is returned as ``[b]``.
+        """
         body = _rendered(shown.body) if self.model.renders in ("body", "all") else shown.body
         title = _rendered(shown.title) if self.model.renders == "all" else shown.title
         return title, body
 
     def called(self, _connection: BusConnection, call: Call) -> None:
-        """Answer a call as the server does: not at all, with an error, or as its model."""
+        """Answer a call as the model does, or with an error (``refuses``), or never (``hangs``)."""
         self.calls.append(call.member)
         if self.hangs:
             return
@@ -137,18 +151,24 @@ class Server:
         return self._notify("mail", 0, "", title, "", [], {}, -1)
 
     def dismiss(self, title: str, reason: int = DISMISSED) -> None:
-        """Close the notification with this title, as its user would."""
+        """Close the notification with this title, as its user does, and send the signal for it."""
         (number,) = [n.id for n in self.notifications.values() if n.title == title]
         self._gone(number, reason)
 
     def time_passes(self) -> None:
-        """Remove all notifications that have a timeout, or the default one, as when it is over."""
+        """Remove each notification whose timeout, or default timeout, is over after a long time.
+
+        Those with the default timeout stay if the model doesn't forget them.
+        """
         for n in list(self.notifications.values()):
             if n.timeout > 0 or (n.timeout < 0 and self.model.forgets_after):
                 self._gone(n.id, EXPIRED)
 
     def press(self, title: str, label: str) -> None:
-        """Press the button with this label in a notification, as its user would."""
+        """Press the button with this label in the notification with this title, as its user does.
+
+        Send ActionInvoked, and close the notification if the model does that.
+        """
         (shown,) = [n for n in self.notifications.values() if n.title == title]
         actions = dict(zip(shown.actions[1::2], shown.actions[::2], strict=True))
         self.says_pressed(shown.id, actions[label])
@@ -156,15 +176,15 @@ class Server:
             self._gone(shown.id, DISMISSED)
 
     def says_pressed(self, number: int, action: str) -> None:
-        """Send the signal ActionInvoked, even if no such notification is on the screen."""
+        """Send the signal ActionInvoked, whether such a notification is on the screen or not."""
         self.connection.signal(PATH, NAME, "ActionInvoked", "us", [number, action])
 
     def expire(self, number: int) -> None:
-        """Remove one notification, as when its timeout is over."""
+        """Remove one notification because its timeout is over, and send the signal about it."""
         self._gone(number, EXPIRED)
 
     def says_closed(self, number: int, reason: int) -> None:
-        """Send the signal NotificationClosed, even if no such notification was on the screen."""
+        """Send the signal NotificationClosed, whether such a notification was shown or not."""
         self.connection.signal(PATH, NAME, "NotificationClosed", "uu", [number, reason])
 
     def _gone(self, number: int, reason: int) -> None:
@@ -203,15 +223,16 @@ class Server:
 
 
 def _rendered(text: str) -> str:
-    """Return a text with its markup rendered: a tag ``<b>`` becomes ``[b]``, ``&lt;`` ``<``."""
+    """Return a text as it is rendered: ``<b>`` becomes ``[b]``, and ``&lt;`` becomes ``<``."""
     return html.unescape(re.sub(r"<(/?\w+)[^>]*>", r"[\1]", text))
 
 
 @asynccontextmanager
 async def notification_server(**how: Any) -> AsyncGenerator[Server]:  # noqa: ANN401
-    """Run the fake on the session's bus while the context lasts; yield it.
+    """Run the fake on the session bus while the context lasts; yield it.
 
-    ``how``: fields of Server. Each time, other programs see a new process.
+    ``how`` are fields of Server. Each run has a new connection to the bus: for clients, the server
+    was restarted.
     """
     connection = await connect("session")
     server = Server(connection, **how)

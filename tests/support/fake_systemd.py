@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fakes of systemd and logind on a bus, with as much of both as the service and doctor use."""
+"""Fakes of systemd and logind on a bus; they answer the calls that the service and doctor make."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ UNIT_PATH = f"{UNITS}/ipsec_2eservice"
 
 
 class FakeSystemd:
-    """Fake systemd and logind, with the unit ipsec.service, and those that a test adds.
+    """Fakes of systemd and logind, with the unit ipsec.service and the units that a test adds.
 
-    ``state``: the ActiveState of ipsec.service; "": there is no such unit.
+    ``state`` is the ActiveState of ipsec.service; with "" there is no such unit. ``subscribed`` is
+    set when a client has read a property of ipsec.service.
     """
 
     def __init__(self, connection: BusConnection, state: str) -> None:
@@ -33,22 +34,27 @@ class FakeSystemd:
         self._state = state
         self.subscribed = asyncio.Event()
         self.units: dict[int, tuple[str, int]] = {}
-        """The unit of each process id, and that unit's main process."""
+        """By process id: the name of the unit that the process belongs to, and the id of that
+        unit's main process."""
         self._others: dict[str, dict[str, Variant]] = {}
-        """Properties of units that were added, by path."""
+        """The properties of units that add() has added, by object path."""
         self.load = ""
-        """The LoadState of ipsec.service; "": it follows from the unit's state."""
+        """The LoadState of ipsec.service; with "" it is "loaded" if the unit has a state, else
+        "not-found"."""
         connection.on_call = self._called
 
     def add(self, name: str, active: str, **more: Variant) -> None:
-        """Add an enabled unit with this ActiveState; ``more``: other properties."""
+        """Add an enabled unit with this ActiveState; ``more``: other properties.
+
+        Without a call of add(), LoadUnit returns the path of ipsec.service for every name.
+        """
         usual = {"LoadState": "loaded", "UnitFileState": "enabled", "Result": "success"}
         known = {key: Variant("s", value) for key, value in usual.items()}
         private = {"ActiveState": Variant("s", active), "PrivateNetwork": Variant("b", True)}
         self._others[f"{UNITS}/{path_element(name)}"] = {**known, **private, **more}
 
     def become(self, state: str) -> None:
-        """Set the ActiveState of ipsec.service, and send the signal about it."""
+        """Set the ActiveState of ipsec.service, and send the signal about the change."""
         self._state = state
         changed = {"ActiveState": Variant("s", state), "SubState": Variant("s", "x")}
         self._connection.signal(
@@ -60,12 +66,13 @@ class FakeSystemd:
         )
 
     def sleep(self, *, begins: bool) -> None:
+        """Send logind's signal that the machine goes to sleep (``begins``), or has woken up."""
         self._connection.signal(
             "/org/freedesktop/login1", f"{LOGIND}.Manager", "PrepareForSleep", "b", [begins]
         )
 
     def _called(self, connection: BusConnection, call: Call) -> None:
-        """Answer a call as systemd does, from the known units."""
+        """Answer LoadUnit, GetUnitByPID and Get as systemd does; other replies have no values."""
         if call.member == "LoadUnit":
             path = f"{UNITS}/{path_element(call.body[0])}" if self._others else UNIT_PATH
             connection.reply(call, "o", [path])
@@ -79,7 +86,10 @@ class FakeSystemd:
             connection.reply(call, "", [])
 
     def _properties(self, path: str) -> dict[str, Variant]:
-        """Return the properties of the unit with this object path."""
+        """Return the properties of the unit with this object path.
+
+        The LoadState of an unknown unit is "not-found".
+        """
         if path in self._others:
             return self._others[path]
         last = path.rpartition("/")[2]
@@ -100,7 +110,10 @@ class FakeSystemd:
 
 @asynccontextmanager
 async def systemd(state: str = "active", kind: BusKind = "system") -> AsyncGenerator[FakeSystemd]:
-    """Run the fakes on this process's system or session bus while the context lasts; yield them."""
+    """Run the fakes on this process's system bus, or session bus, while the context lasts.
+
+    Yield them.
+    """
     connection = await connect(kind)
     try:
         for name in (SYSTEMD, LOGIND):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A fake terminal on a real pty: shows what a program writes, and sends it keys.
+"""A fake terminal on a real pty: it shows what a program writes, and sends it keys.
 
-It knows the sequences that our programs send, and raises AssertionError for any other: so a peer's
-text can't contain one unnoticed.
+It carries out the control sequences that our programs write, and raises AssertionError for any
+other one. So a sequence in a peer's text would make the test fail.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _TOKEN: Final = re.compile(
 
 
 class FakeTerminal:
-    """Runs ``ipsecwatch`` with these arguments on a terminal of this size, while a context lasts.
+    """Runs ``ipsecwatch`` with these arguments on a terminal of this size, while the context lasts.
 
-    ``shell`` is a bash script that is run instead, with job control, and the command as "$@".
-    ``more`` are variables of the environment.
+    ``shell`` is a bash script that is run instead, with job control; "$@" in it is the command.
+    ``user`` is the id of the user as whom it runs. ``more`` are environment variables.
     """
 
     def __init__(
@@ -60,7 +60,8 @@ class FakeTerminal:
         self._scrolled: list[str] = []
         self._at = 0
         self.wrapped = 0
-        """How many lines were too long, and continued on the next one."""
+        """How many times a character didn't fit on its line, and went to the beginning of the next
+        one."""
 
     def __enter__(self) -> Self:
         self._ours, theirs = pty.openpty()
@@ -88,18 +89,20 @@ class FakeTerminal:
         return self._process.pid
 
     def press(self, keys: str) -> None:
+        """Send these keys to the program, as if the user pressed them."""
         os.write(self._ours, keys.encode())
 
     def resize(self, columns: int, lines: int) -> None:
+        """Set a new size, clear the screen, and send the program SIGWINCH."""
         self.columns, self.lines = columns, lines
         self._set_size(self._ours)
         self._clear()
         os.kill(self.pid, signal.SIGWINCH)
 
     async def until(self, true: Callable[[], object], within: float = 20.0) -> None:
-        """Wait until a condition about the terminal is true.
+        """Wait until the condition ``true`` holds; read what the program writes meanwhile.
 
-        Raise TimeoutError, with what the terminal shows, after ``within`` seconds.
+        Raise TimeoutError, with the lines that the terminal shows, after ``within`` seconds.
         """
         try:
             async with asyncio.timeout(within):
@@ -113,28 +116,31 @@ class FakeTerminal:
         return bool(true())
 
     async def ended(self, within: float = 20.0) -> int:
-        """Wait until the program has ended; return its exit code."""
+        """Wait until the program has ended; return its exit code.
+
+        Raise TimeoutError as until() does.
+        """
         await self.until(lambda: self._process.poll() is not None, within)
         self._read()
         assert self._process.returncode is not None
         return self._process.returncode
 
     def settings_are_as_before(self) -> bool:
-        """Return whether the terminal's settings are those that the program found."""
+        """Return whether the terminal's settings are the same as before the program started."""
         return termios.tcgetattr(self._theirs) == self.before
 
     def shows_other_screen(self) -> bool:
-        """Return whether the program is using the alternate screen."""
+        """Return whether the program has switched to the alternate screen."""
         return self._on_other_screen
 
     @property
     def rows(self) -> list[str]:
-        """The lines on the screen."""
+        """The lines on the screen, without blanks at their ends."""
         return ["".join(row).rstrip() for row in self._cells]
 
     @property
     def picture(self) -> str:
-        """All lines as one text: those that have scrolled away, then those on the screen."""
+        """The text of all lines: those that have scrolled off the top, then those on the screen."""
         return "\n".join([*self._scrolled, *self.rows]).rstrip()
 
     def _set_size(self, fd: int) -> None:
@@ -145,7 +151,10 @@ class FakeTerminal:
         self._row = self._column = 0
 
     def _read(self) -> None:
-        """Read what the program has written, and show it."""
+        """Read what the program has written, and show it.
+
+        Raise AssertionError at an unknown sequence.
+        """
         try:
             while data := os.read(self._ours, 1 << 16):
                 self.sent += data.decode("utf-8", "replace")
@@ -155,13 +164,13 @@ class FakeTerminal:
             m = _TOKEN.match(self.sent, self._at)
             if m is None:
                 if len(self.sent) - self._at < 20:
-                    return  # the rest of a sequence comes
+                    return  # the rest of the sequence comes later
                 raise AssertionError(f"unknown sequence: {self.sent[self._at :][:20]!r}")
             self._at = m.end()
             self._take(m)
 
     def _take(self, m: re.Match[str]) -> None:
-        """Show a character, or carry out a control character or sequence."""
+        """Show one character, or carry out one control character or control sequence."""
         if m["text"]:
             self._put(m["text"])
         elif m["control"]:
@@ -206,7 +215,7 @@ class FakeTerminal:
             self._row -= 1
 
     def _put(self, text: str) -> None:
-        """Write a character at the cursor, on the next line where it doesn't fit."""
+        """Write a character at the cursor, or on the next line if it doesn't fit on this one."""
         cells = width(text)
         if self._column + cells > self.columns:
             self.wrapped += 1

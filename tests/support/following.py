@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A client that follows the service in a task of its own, and keeps the events."""
+"""A client that follows the service in an asyncio task, and keeps the events that it gets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Following:
-    """A client that follows the service, and the events that it has seen.
+    """A client of the service, which keeps all events in ``events``, oldest first.
 
-    While ``may_read`` isn't set, it reads no further event.
+    While ``may_read`` isn't set, it reads no further event. ``ask_after`` is follow()'s argument.
     """
 
     def __init__(self, ask_after: float | None = None) -> None:
@@ -30,24 +30,31 @@ class Following:
         self.may_read.set()
 
     async def run(self) -> None:
+        """Follow the service until cancelled."""
         async with aclosing(client.follow(ask_after=self.ask_after)) as events:
             async for event in events:
                 self.events.append(event)
                 await self.may_read.wait()
 
     async def seen(self, kind: type[Event], count: int = 1) -> None:
+        """Wait until there were ``count`` events of this kind. Raise TimeoutError after 30 s."""
         await until(lambda: len(self.of(kind)) >= count)
 
     def of(self, kind: type[Event]) -> list[Any]:
+        """Return all events of this kind, oldest first."""
         return [e for e in self.events if isinstance(e, kind)]
 
     def kinds(self) -> list[str]:
+        """Return the class names of all events, oldest first."""
         return [type(e).__name__ for e in self.events]
 
 
 @asynccontextmanager
 async def following(ask_after: float | None = None) -> AsyncGenerator[Following]:
-    """Follow the service in a task while the context lasts; yield the follower."""
+    """Follow the service in a task while the context lasts; yield the Following.
+
+    At the end, raise the error if following has failed.
+    """
     made = Following(ask_after)
     task = asyncio.create_task(made.run())
     try:
@@ -61,7 +68,10 @@ async def following(ask_after: float | None = None) -> AsyncGenerator[Following]
 
 
 def assert_consistent(events: list[Event]) -> None:
-    """Assert that the serial of each Change follows that of the Change or Snapshot before it."""
+    """Assert that the serial of each Change is one more than that of the event before it.
+
+    Events without a serial are skipped.
+    """
     serial = None
     for event in events:
         if isinstance(event, Snapshot):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The base class of processes that a test forks, and that answer the test's requests.
+"""The base class for processes that a test forks and that answer the test's requests.
 
-A forked process starts at once, with everything that the test has loaded and set. As another user
-it needn't be able to read the project or its libraries.
+A forked process starts quickly, because everything that the test has imported and set is already
+there. If it becomes another user, it needn't be able to read the files of the project or of its
+libraries.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class ForkedProcess:
-    """A process that runs while its context lasts. A subclass has its work in live()."""
+    """A forked process, which runs while its context lasts. A subclass has its work in live()."""
 
     patience: ClassVar[float] = 5.0
-    """Seconds in which it must end by itself, before it is killed."""
+    """How many seconds the process has to end by itself before it is killed."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -31,7 +32,7 @@ class ForkedProcess:
         self.end()
 
     def start(self) -> None:
-        """Start the process, and wait until it reads requests. Raise EOFError if it ends."""
+        """Start the process, and wait until it reads requests. Raise EOFError if it ends before."""
         fork = multiprocessing.get_context("fork")
         self._pipe, theirs = fork.Pipe()
         self._asking = asyncio.Lock()
@@ -41,6 +42,10 @@ class ForkedProcess:
         self._pipe.recv()
 
     def end(self) -> None:
+        """Close the pipe, so that the process ends.
+
+        Kill the process if it doesn't within ``patience``.
+        """
         self._pipe.close()
         self._process.join(self.patience)
         self._process.kill()
@@ -53,13 +58,13 @@ class ForkedProcess:
         return self._process.pid
 
     def tell(self, *request: Any) -> None:  # noqa: ANN401
-        """Send a request for which the process sends no answer."""
+        """Send a request that the process doesn't answer."""
         self._pipe.send(request)
 
     async def ask(self, *request: Any) -> Any:  # noqa: ANN401
-        """Send a request and return its answer. Raise EOFError if the process ends instead.
+        """Send a request, and return the answer. Raise EOFError if the process ends instead.
 
-        Requests are sent one at a time: a second one waits until the first is answered.
+        If a request is still unanswered, wait until it is answered before sending this one.
         """
         async with self._asking:
             self._pipe.send(request)
@@ -68,26 +73,30 @@ class ForkedProcess:
     # --- in the process -----------------------------------------------------------------------
 
     def _run(self, theirs: Connection) -> None:
-        self._pipe.close()  # the test's end: as long as we had it open, we couldn't see it closed
+        self._pipe.close()  # the test's end: while it is open here, too, no close is seen
         self.live(Requests(theirs))
 
     def live(self, requests: Requests) -> None:
-        """Run the process's work; called in the process. Return when there are no more requests."""
+        """Run the work of the process; return when there are no more requests.
+
+        This runs in the forked process.
+        """
         raise NotImplementedError
 
 
 class Requests:
-    """The requests of the test, one after the other, until it is done.
+    """The requests of the test, one after the other, until the test closes its end of the pipe.
 
-    Iterate over it, with ``for`` or ``async for``, and answer each request that needs an answer
-    before the next. ``async for`` uses the event loop only while it waits for a request.
+    Iterate over it, with ``for`` or ``async for``; each request is a tuple. Call answer() for each
+    request that was sent with ask(), before the next one is read. ``async for`` watches the pipe
+    only while it waits for a request.
     """
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
     def answer(self, answer: object) -> None:
-        """Send the answer to the last request."""
+        """Send the answer to the request that was read last. Do nothing if the test has ended."""
         with suppress(ConnectionError):  # the test is done, and waits for no answer
             self._pipe.send(answer)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Makes status texts with a hostile peer, whose text stands wherever pluto prints a peer's text.
+"""Makes statuses with a hostile peer, whose text stands wherever pluto prints text of a peer.
 
-The status of each dialect is made from the recorded one of a single tunnel. Beside the hostile
-tunnel it has others: two that are up, one that is connecting, and one that is down.
+The status in each dialect is made from a recorded one, which has a single tunnel. It lists the
+hostile tunnel and four others: two that are up, one that is connecting, and one that is down.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 DIALECTS: Final = ("3.20", "3.32", "4.10", "5.2", "5.4")
 HOSTILE: Final = "mallory"
 OTHERS: Final = {"alpha": "up", "november": "up", "oscar": "connecting", "papa": "down"}
-"""The states of the other tunnels."""
+"""The true states of the other tunnels, by name."""
 
 SLOTS: Final = ("topology", "id", "user", "banner", "domain", "sa-user")
-"""The places where pluto prints what the peer, or the peer's gateway, chose."""
+"""Names of the places where pluto prints text that the peer, or the peer's gateway, has chosen."""
 
 _FIRST: Final = {"alpha": 1, "mallory": 3, "november": 5, "oscar": 9, "papa": 11}
-"""The serial numbers of the tunnels' IKE SAs; those of their Child SAs are the next."""
+"""The serial number of each tunnel's IKE SA. That of its Child SA is one more."""
 
 _TRIES: Final = {
     "3.20": "STATE_PARENT_I1 (sent v2I1, expected v2R1); EVENT_v2_RETRANSMIT in 1s; idle;"
@@ -105,7 +105,8 @@ FORGED: Final = {
     "a file for the log": "logfile='/etc/shadow', logappend=yes, logip=yes, audit-log=no",
     "nothing that is known": "out of cheese",
 }
-"""Lines of pluto's own that a peer may forge. {0} is the dialect's prefix, the rest its WORDS."""
+"""Lines that look like pluto's own, and that a peer may put into its text, by description. ``{0}``
+stands for the dialect's line prefix; the other names in braces stand for texts in WORDS."""
 
 _NEW = {"larval": "NEW_CHILD_I1 (sent CREATE_CHILD_SA request for new IPsec SA)"}
 WORDS: Final = {
@@ -156,7 +157,7 @@ WORDS: Final = {
 
 
 def forged(dialect: str, what: str) -> str:
-    """Return a forged line of FORGED by its description, in a dialect's words and prefix."""
+    """Return the line of FORGED with this description, with a dialect's words and prefix."""
     prefix = "000 " if dialect < "5" else ""
     return prefix + FORGED[what].format(prefix, **WORDS[dialect])
 
@@ -165,7 +166,11 @@ Verdict = tuple[str, bool, frozenset[int], frozenset[int]]
 
 
 def verdicts(report: Report) -> dict[str, Verdict]:
-    """Return of each tunnel but the hostile one: its state, whether it is tried, and its SAs."""
+    """Return what ipsecwatch concludes from a report about each tunnel in OTHERS.
+
+    That is: its state ("gone" if it isn't listed), whether it is being set up, the serial numbers
+    of its Child SAs, and those of all its SAs.
+    """
     seen = observe_tunnels(report, frozenset(), frozenset())
     return {
         key: (
@@ -179,7 +184,10 @@ def verdicts(report: Report) -> dict[str, Verdict]:
 
 
 def status(dialect: str, said: Mapping[str, str] | None = None) -> str:
-    """Return the status in a dialect, with the hostile peer's text ``said`` in each slot."""
+    """Return the status in a dialect; ``said`` has the hostile peer's text for each slot.
+
+    A slot that ``said`` doesn't name keeps its usual text.
+    """
     said = said or {}
     before, mine, between, sas, after = _parts(dialect)
     prefix = "000 " if dialect < "5" else ""
@@ -208,9 +216,10 @@ def status(dialect: str, said: Mapping[str, str] | None = None) -> str:
 
 @cache
 def _parts(dialect: str) -> tuple[str, str, str, str, str]:
-    """Return a status of all tunnels in five pieces.
+    """Return the status of all tunnels in a dialect, in five pieces.
 
-    The second has the hostile tunnel's connection, and the fourth its SAs.
+    The second piece has the lines of the hostile tunnel's connection, and the fourth those of its
+    SAs.
     """
     answers = [a.stdout for a in statuses(ROOT / f"{dialect}/site.jsonl.gz")]
     up = next(a for a in answers if "#2:" in a).splitlines(keepends=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Writes real journal files with entries of any time, any boot and any sender.
+"""Writes real journal files, with entries of any time, any boot and any sender.
 
-systemd-journal-remote writes them from journald's export format, so that a test chooses also the
-fields about the sender that journald adds itself.
+systemd-journal-remote writes them from journald's export format. Therefore a test can also choose
+the fields about the sender, which journald itself would set.
 """
 
 from __future__ import annotations
@@ -37,38 +37,44 @@ ENDED_BY_SIGNAL: Final = {
     "UNIT": "ipsecwatch.service",
     "MESSAGE": "ipsecwatch.service: Main process exited, code=killed, status=9/KILL",
 }
-"""The fields that systemd logs for a service that was killed."""
+"""The fields of systemd's entry about a service whose process was killed by a signal."""
 
 
 @dataclass
 class JournalFiles:
-    """Entries to be written. To reboot, set ``boot`` and ``up``."""
+    """Entries that write() writes. To begin another boot, set ``boot`` and ``up``."""
 
     boot: str = BOOT_1
+    """The id of the boot of the entries that are added next."""
     up: float = 1_700_000_000.0
-    """The wall clock's time when this boot's monotonic clock was 0."""
+    """The wall clock's time when the monotonic clock of this boot was 0."""
     text: list[str] = field(default_factory=list)
 
     def add(self, at: float, fields: Mapping[str, str], **more: str) -> None:
-        """Add an entry of ``at`` seconds after the boot."""
+        """Add an entry that was logged ``at`` seconds after the boot."""
         wall, mono = round((self.up + at) * 1e6), round(at * 1e6)
         self.text.append(f"__CURSOR=x\n__REALTIME_TIMESTAMP={wall}\n__MONOTONIC_TIMESTAMP={mono}\n")
         entry = {"_BOOT_ID": self.boot, "MESSAGE": "-", **fields, **more}
         self.text += [f"{name}={value}\n" for name, value in entry.items()] + ["\n"]
 
     def ours(self, at: float, message_id: str, run: str = "run-1", **fields: str) -> None:
-        """Add an entry of the service; ``fields`` have no IPSECWATCH_ in their names."""
+        """Add an entry of the service.
+
+        ``IPSECWATCH_`` is put in front of the names in ``fields``.
+        """
         entry = {f"IPSECWATCH_{name}": value for name, value in fields.items()}
         self.add(at, {**OURS, "MESSAGE_ID": message_id, "IPSECWATCH_RUN_ID": run, **entry})
 
     def began(self, at: float, run: str = "run-1", previous: str = "") -> None:
+        """Add the service's entry about the start of a run."""
         self.ours(at, message_ids.BEGAN, run, PREVIOUS_RUN_ID=previous)
 
     def found(self, at: float, state: str, run: str = "run-1", name: str = "site") -> None:
+        """Add the service's entry about a tunnel's state in the run's first poll."""
         self.ours(at, message_ids.FIRST_LOOK, run, TUNNEL=name, STATE=state, REASON="none")
 
     def write(self, folder: Path) -> Path:
-        """Write the entries to a journal file in this folder; return the folder."""
+        """Write all entries to a journal file in this folder, which is made; return the folder."""
         folder.mkdir(exist_ok=True)
         subprocess.run(
             [str(WRITER), f"--output={folder / 'remote.journal'}", "-"],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs a real, private systemd-journald in mount, PID and IPC namespaces of its own.
 
-Its /run is a folder of the test's, in which its socket and its files can be reached.
+Its /run is a folder that the test chooses, so that the test can use its socket and its files.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ mount --make-rprivate /
 mount -t proc proc /proc
 mount --bind "$1" /run
 mkdir -p /run/systemd/journal
-# What it dies of goes to the console otherwise.
+# Otherwise the reason why it ends would go to the console.
 export SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=err
 exec "$2" -S -c "$3"
 """
 
-# Stands for systemd, process 1 of a PID namespace: it holds the socket, and starts journald anew
-# as often as one ends. It ends with the parent that unshare is.
+# Process 1 of the PID namespace, in the place of systemd: it keeps the socket open, and starts a
+# journald whenever one has ended. It ends with its parent, which is unshare.
 HOLD = """
 import os, socket
 journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -57,9 +57,10 @@ while True:
 
 
 CGROUPS = [Path("/sys/fs/cgroup"), *map(Path("/sys/fs/cgroup").joinpath, ("systemd", "unified"))]
-"""Where control groups, and so the units of processes, may be: the first on today's systems."""
+"""Folders in which control groups may be; the control group of a process tells journald its unit.
+The first is used on today's systems."""
 
-# Runs in journald's PID namespace: it looks up who sends, and believes the kernel alone.
+# Runs in journald's PID namespace, because journald looks up the sender by the kernel's process id.
 LOG = """
 import os, socket, sys
 print(os.getpid(), flush=True)
@@ -73,7 +74,7 @@ for line in sys.stdin:
 
 
 def unable_to_be_units() -> str | None:
-    """Return in one line why a process of ours can't look like a unit's to journald, or None."""
+    """Return in one line why PrivateJournald.process() can't work here; None if it can."""
     if why := missing():
         return why
     if shutil.which("nsenter") is None:
@@ -90,12 +91,13 @@ def unable_to_be_units() -> str | None:
 
 
 SLICE = f"ipsecwatch{os.getpid()}.slice"
-"""Where our units are: another run of the tests has units of the same names."""
+"""The control group in which our units are. It contains the process id, as another run of the tests
+has units with the same names."""
 PROBE = f"ipsecwatch-{os.getpid()}-probe.service"
 
 
 def missing() -> str | None:
-    """Return in one line why no private journald can run here, or None."""
+    """Return in one line why no private journald can run here; None if one can."""
     if os.getuid() != 0:
         return "a journald of one's own needs root"
     if not JOURNALD.exists():
@@ -118,7 +120,7 @@ needs_journald = pytest.mark.skipif(missing() is not None, reason=missing() or "
 
 
 class PrivateJournald:
-    """A private journald that runs while its context lasts. ``folder`` becomes its /run."""
+    """A private journald, which runs while its context lasts. ``folder`` becomes its /run."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -133,9 +135,9 @@ class PrivateJournald:
         self._stop()
 
     def restart(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End journald with this signal, and wait until the next one runs, with the same socket.
+        """End journald with this signal, and wait until a new one runs with the same socket.
 
-        systemd restarts journald in this way.
+        systemd restarts journald in the same way. Raise RuntimeError after 10 s.
         """
         before = self._journald()
         os.kill(before, how)
@@ -146,41 +148,42 @@ class PrivateJournald:
             time.sleep(0.01)
 
     def replace(self) -> None:
-        """Start another journald with a new socket; messages in the old socket are lost."""
+        """End journald, and start one with a new socket; messages in the old one are lost."""
         self._stop()
         os.unlink(self.socket)
         self._start()
 
     def hang(self) -> None:
-        """Stop journald with SIGSTOP, so that it reads nothing."""
+        """Stop journald with SIGSTOP, so that it reads nothing until go_on()."""
         os.kill(self._journald(), signal.SIGSTOP)
 
     def go_on(self) -> None:
         os.kill(self._journald(), signal.SIGCONT)
 
     def entries(self, *matches: str) -> list[dict[str, Any]]:
-        """Return all entries that match, oldest first."""
+        """Return all entries that journalctl finds with these matches, oldest first."""
         out = self._journalctl("--output=json", "--all", *matches)
         return [json.loads(line) for line in out.splitlines()]
 
     def explained(self, root: Path, *matches: str) -> str:
-        """Return what ``journalctl -x`` prints of these entries, with the catalog under ``root``.
+        """Return what ``journalctl -x`` prints of these entries, with the catalog in ``root``.
 
-        As there is no option for another catalog with -x, it is mounted over the real one.
+        journalctl has no option for another catalog together with -x. Therefore ``root``/var/lib is
+        mounted over /var/lib for the command.
         """
         script = f'mount --bind "{root}/var/lib" /var/lib && exec "$@"'
         within = ("unshare", "--mount", "sh", "-c", script, "sh")
         return self._journalctl("--catalog", *matches, within=within)
 
     def wait_for(self, count: int, *matches: str) -> list[dict[str, Any]]:
-        """Wait at most 10 s until ``count`` entries match, and return those that do by then."""
+        """Wait until ``count`` entries match, for at most 10 s; return all that match then."""
         give_up = time.monotonic() + 10
         while len(found := self.entries(*matches)) < count and time.monotonic() < give_up:
             time.sleep(0.05)
         return found
 
     def within(self) -> tuple[str, ...]:
-        """Return the beginning of a command that runs in journald's PID namespace.
+        """Return words to put before a command, so that it runs in journald's PID namespace.
 
         Only there can journald look up the user of a process.
         """
@@ -188,15 +191,15 @@ class PrivateJournald:
 
     @property
     def logs(self) -> Path:
-        """The folder with journald's files."""
+        """The folder with journald's journal files."""
         (logs,) = (self._folder / "log/journal").iterdir()
         return logs
 
     @contextmanager
     def unit(self, name: str) -> Iterator[Callable[[Sequence[str]], None]]:
-        """Run a process that looks to journald like one of the unit ``name``.
+        """Run a process that journald takes for a process of the unit ``name``; see process().
 
-        Yield a function that makes it log lines, as pluto.
+        Yield a function that makes the process log lines, as pluto.
         """
         with self.process(name) as (log, _):
             yield log
@@ -208,10 +211,11 @@ class PrivateJournald:
         program: Path = Path(sys.executable),
         fields: str = "SYSLOG_IDENTIFIER=pluto",
     ) -> Iterator[tuple[Callable[[Sequence[str]], None], int]]:
-        """Run a process that looks to journald like one of the unit ``name``.
+        """Run a process that journald takes for a process of the unit ``name``.
 
-        Yield a function that makes it log lines, and its process id in the journal. ``program`` is
-        a copy of this Python. ``fields`` are sent with each line.
+        It runs while the context lasts. Yield a function that makes it log lines, and its process
+        id as the journal shows it. ``program`` is this Python or a copy of it. ``fields`` are sent
+        with each line.
         """
         groups = [g / SLICE / name for g in CGROUPS if (g / "cgroup.procs").exists()]
         for group in groups:
@@ -240,7 +244,7 @@ class PrivateJournald:
             yield log, pid
         finally:
             process.stdout.close()
-            # Said in so many words: a process that was forked meanwhile has the pipe open, too.
+            # Closing the pipe isn't enough: a process that was forked meanwhile has it open, too.
             with suppress(BrokenPipeError):
                 log(["\4"])
             with suppress(BrokenPipeError):
@@ -258,7 +262,10 @@ class PrivateJournald:
         ).stdout
 
     def _start(self) -> None:
-        """Start journald in its namespaces, and wait until it listens. Raise RuntimeError."""
+        """Start journald in its namespaces, and wait until it listens and has a journal file.
+
+        Raise RuntimeError if it ends, or after 10 s.
+        """
         self._parent = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child",
              "sh", "-c", START, "sh", str(self._folder), sys.executable, HOLD],
@@ -282,7 +289,7 @@ class PrivateJournald:
         self._parent.communicate()
 
     def _journald(self) -> int:
-        """Return journald's process id; 0: there is none at the moment."""
+        """Return journald's process id; 0 if there is none at the moment."""
         return _child(_child(self._parent.pid))
 
 

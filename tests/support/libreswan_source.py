@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Looks up the texts of libreswan's messages at each release, in a git clone of its source."""
+"""Looks up texts in libreswan's source, release by release, in a git clone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final
 from ipsecwatch.libreswan.releases import MAIN
 
 CLONE: Final = os.environ.get("LIBRESWAN_CLONE", "")
-"""A git clone of libreswan with its tags, bare or not; empty where there is none."""
+"""The path of a git clone of libreswan with its tags, bare or not; "" if there is none."""
 
 _FOLDERS: Final = ("programs/pluto", "lib", "include")
 _TOKEN: Final = re.compile(
@@ -26,9 +26,9 @@ _VALUE: Final = re.compile(r"%[-+ #0-9.*]*(?:hh|h|ll|l|j|z|t)?[a-zA-Z]")
 
 @cache
 def texts(release: str) -> str:
-    """Return the string literals in a release's source, one a line, with ``%`` for each value.
+    """Return all string literals in a release's source, one a line, with ``%`` for each value.
 
-    Literals side by side are joined, also around a macro of a format (PRI_...).
+    Adjacent literals are joined, also if a format macro (PRI_...) is between them.
     """
     tag = release if release == MAIN else f"v{release}"
     archive = subprocess.run(
@@ -44,9 +44,10 @@ def texts(release: str) -> str:
 
 
 def says(release: str, words: str) -> bool:
-    """Return whether a message of a release contains these words.
+    """Return whether a string literal in a release's source contains these words.
 
-    ``|`` separates alternatives; ``^`` and ``$`` stand for a message's beginning and end.
+    ``|`` separates alternatives, of which one suffices. ``^`` and ``$`` stand for the literal's
+    beginning and end.
     """
     return any(_has(release, part) for part in words.split("|"))
 
@@ -58,7 +59,7 @@ def _has(release: str, words: str) -> bool:
 
 
 def _literals(source: str) -> list[str]:
-    """Return the string literals in C source, those side by side joined."""
+    """Return the string literals in a text in C, normalised; adjacent ones are joined."""
     found: list[str] = []
     current: str | None = None
     for match in _TOKEN.finditer(source):
@@ -75,5 +76,5 @@ def _literals(source: str) -> list[str]:
 
 
 def normal(text: str) -> str:
-    """Return a format with ``%`` for each value, or values side by side, and unescaped quotes."""
+    """Return a format string with ``%`` for each value, or run of values, and quotes unescaped."""
     return re.sub("%+", "%", _VALUE.sub("%", text)).replace('\\"', '"')

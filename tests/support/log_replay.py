@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Replays recordings whose log lines reach the tracker in another way than usual."""
+"""Replays recordings through the tracker; a test decides how the tracker gets the log lines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WHAT = ("badesp", "badprop", "closed", "dpd-cut", "peer-deletes", "wrongpsk", "xauth")
-"""Names of recordings in which the log has the reasons."""
+"""Names of recordings in which only the log has the reasons."""
 
 
 def recordings(*releases: str) -> list[Path]:
+    """Return the paths of the recordings in WHAT, of each of these releases."""
     return [ROOT / f"{release}/{what}.jsonl.gz" for release in releases for what in WHAT]
 
 
 Told = list[tuple[object, ...]]
+"""Transitions: key of the tunnel, old state, new state, reason and time of each."""
 
 
 async def replay(
@@ -31,8 +33,9 @@ async def replay(
 ) -> Told:
     """Replay a recording through the tracker, and return its transitions.
 
-    ``pass_on`` is called with the log lines between two answers at once, and passes them to the
-    tracker.
+    Each is returned as (key of the tunnel, old state, new state, reason, time). Before each answer,
+    ``pass_on`` is called with all log lines of pluto since the answer before, and passes them to
+    the tracker. systemd's lines are passed at once.
     """
     reader, unheard, told = Reader(), list[LogLine](), Told()
     for entry in recording.settled(recording.read(recorded)[1]):
@@ -50,7 +53,10 @@ async def replay(
 
 
 async def replay_as_recorded(recorded: Path) -> Told:
-    """Replay a recording with each log line passed on as it was recorded; return transitions."""
+    """Replay a recording with each log line passed on as it was recorded.
+
+    Return the transitions as replay() does.
+    """
     tracker = Tracker()
 
     async def hear(lines: list[LogLine]) -> None:

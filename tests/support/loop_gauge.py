@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Measures how long each step of a process's event loops takes."""
+"""Measures how long the steps of a process's event loops take; a step is one call of a callback."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from asyncio.events import Handle
 
 
 class Gauge:
-    """Measures every step of all event loops in this process, until remove() is called.
+    """Measures each step of all event loops in this process, until remove() is called.
 
-    ``blocked`` and ``busy``: the longest step, in seconds and in seconds of processor time.
+    ``blocked`` is the longest step in seconds of real time, ``busy`` the longest in seconds of
+    processor time.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checks that code neither blocks the event loop nor leaves descriptors or processes behind."""
+"""Checks that code doesn't block the event loop, and leaves no descriptors or processes behind."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ BEAT = 0.005
 
 
 class Lag:
-    """The longest time for which the event loop was blocked, not counting waits for a processor."""
+    """The longest time in seconds for which the event loop was blocked.
+
+    The time in which this thread waited for a processor isn't counted.
+    """
 
     def __init__(self) -> None:
         self.worst = 0.0
 
     async def measure(self) -> None:
+        """Measure until cancelled, with a timer of BEAT seconds."""
         loop = asyncio.get_running_loop()
         while True:
             due, queued = loop.time() + BEAT, _queued()
@@ -32,7 +36,7 @@ class Lag:
 
 
 def _queued() -> float:
-    """Return for how many seconds this thread has waited for a processor; 0.0: not known."""
+    """Return for how many seconds this thread has waited for a processor so far; 0.0 if unknown."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):
@@ -40,6 +44,7 @@ def _queued() -> float:
 
 
 def descriptors() -> dict[str, str]:
+    """Return the open descriptors of this process and what they are, except files below /proc."""
     found = {}
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
@@ -48,15 +53,17 @@ def descriptors() -> dict[str, str]:
 
 
 def children() -> set[str]:
+    """Return the process ids of this process's children."""
     tasks = Path("/proc/self/task").glob("*/children")
     return {pid for task in tasks for pid in task.read_text().split()}
 
 
 @contextlib.asynccontextmanager
 async def no_harm(limit: float = 0.05) -> AsyncGenerator[Lag]:
-    """Assert that in this context the loop isn't blocked for ``limit`` seconds at once.
+    """Assert that nothing blocks the event loop for ``limit`` seconds while the context lasts.
 
-    Assert also that no descriptor and no child process is left at its end. Yield the measured Lag.
+    Assert also that at its end the same descriptors are open as before, and that there is no new
+    child process. Yield the Lag, which is still being measured.
     """
     gc.collect()
     before, born, lag = descriptors(), children(), Lag()
@@ -65,7 +72,7 @@ async def no_harm(limit: float = 0.05) -> AsyncGenerator[Lag]:
     try:
         yield lag
     finally:
-        await asyncio.sleep(2 * BEAT)  # or the last hold-up would go unseen
+        await asyncio.sleep(2 * BEAT)  # so that a block at the very end is measured, too
         meter.cancel()
     gc.collect()
     assert descriptors() == before

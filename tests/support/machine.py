@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Runs this system's files in a container, with a real systemd that runs a test's units.
+"""Boots a container with this system's files, and with a real systemd that runs a test's units.
 
-None of the services that are enabled on the host start there.
+None of the services that are enabled on the host start in it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 class Machine:
-    """A container that runs while its context lasts.
+    """A container with systemd, which runs while its context lasts.
 
-    ``files`` is copied over the system's root first. ``units`` replaces /etc/systemd/system; the
-    units that its ``machine.target`` wants are started. ``shown`` maps folders of the host to paths
-    inside. ``init`` is a program inside that becomes systemd; "--boot" is systemd itself. ``lower``
-    is another system's root, in place of this one's.
+    Its root is this system's, or ``lower``, with the files of ``files`` copied over it. ``units``
+    replaces /etc/systemd/system; the units that its ``machine.target`` wants are started. ``shown``
+    maps folders of the host to paths in the container, where they can be read. ``init`` is a
+    program in the container that becomes systemd; with "--boot" systemd itself is run. Changes are
+    lost at the end.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Machine:
         )  # fmt: skip
 
     def __enter__(self) -> Machine:
-        """Boot the container. Raise UnbootableError."""
+        """Boot the container. Raise UnbootableError if that isn't possible here, or after 20 s."""
         for tool in ("nsenter", "systemctl"):
             if shutil.which(tool) is None:
                 raise UnbootableError(f"{tool} isn't installed")
@@ -58,7 +59,10 @@ class Machine:
         return self
 
     def _wait_for_boot(self, patience: float = 20) -> None:
-        """Wait until machine.target is active. Raise UnbootableError after ``patience`` seconds."""
+        """Wait until machine.target is active.
+
+        Raise UnbootableError if the container ends, or after ``patience`` seconds.
+        """
         give_up = time.monotonic() + patience
         while time.monotonic() < give_up and self._container.running:
             if (
@@ -79,7 +83,10 @@ class Machine:
         self._container.stop()
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Run a program in the container, and return its result when it has ended."""
+        """Run a program in the container, wait until it has ended, and return its result.
+
+        A failure isn't an error. Raise TimeoutExpired after 30 s.
+        """
         return subprocess.run(
             # Its root as well: in a chroot that isn't the root of its mount namespace.
             ["nsenter", f"--target={self._container.init}", "--mount", "--uts", "--ipc", "--net",
@@ -91,5 +98,5 @@ class Machine:
         )  # fmt: skip
 
     def path(self, inside: str) -> Path:
-        """Return the path by which the host reaches a file of the container."""
+        """Return the host's path for a path in the container."""
         return Path(f"/proc/{self._container.init}/root{inside}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Changes status texts as ticket systems, mails, terminals and logs do."""
+"""Changes statuses as ticket systems, mails, terminals and logs do."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PREFIX: Final = re.compile(r"^0\d\d ", re.MULTILINE)
 
 
 def _several(text: str) -> str:
-    """Return a text with each three lines joined, as by a program that ignores single line ends."""
+    """Return a text with every three lines joined, as by a program that drops single line ends."""
     lines = text.split("\n")
     return "\n".join(" ".join(lines[i : i + 3]) for i in range(0, len(lines), 3))
 
 
 def _terminal(width: int) -> Callable[[str], str]:
-    """Return a function that breaks lines at the last column, also within words."""
+    """Return a function that breaks lines after ``width`` characters, even within words."""
 
     def wrap(text: str) -> str:
         lines = text.split("\n")
@@ -31,7 +31,10 @@ def _terminal(width: int) -> Callable[[str], str]:
 
 
 def _mail(width: int) -> Callable[[str], str]:
-    """Return a function that breaks lines at blanks."""
+    """Return a function that breaks lines longer than ``width`` at blanks.
+
+    The blanks there are removed.
+    """
 
     def wrap(text: str) -> str:
         wraps = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
@@ -41,9 +44,10 @@ def _mail(width: int) -> Callable[[str], str]:
 
 
 def _fold(width: int, *, strip: bool) -> Callable[[str], str]:
-    """Return a function that breaks lines after a blank, or within a too long word (``fold -s``).
+    """Return a function that breaks lines longer than ``width`` as ``fold -s`` does.
 
-    ``strip``: it also removes blanks at the ends of lines.
+    It breaks after a blank, or within a word that is too long. ``strip``: it also removes blanks at
+    the ends of lines.
     """
 
     def wrap(text: str) -> str:
@@ -110,4 +114,4 @@ MANGLED: Final[dict[str, Callable[[str], str]]] = {
     "at another prompt": lambda text: f"root@gw:~# ipsec auto --status\n{text}root@gw:~# \n",
     "below the command": lambda text: f"sudo ipsec status\n{text}",
 }
-"""Functions that change a text, by a description of the change."""
+"""Functions that return a changed text, by a description of the change."""

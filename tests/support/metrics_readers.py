@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads metrics of both text formats with Prometheus's own parsers; OpenMetrics' is strict."""
+"""Reads metrics with Prometheus's own parsers of both text formats; OpenMetrics' is strict."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def openmetrics(text: str) -> list[Metric]:
+    """Return the metrics in a text in OpenMetrics' format. Raise ValueError if it breaks a rule."""
     return list(openmetrics_parser.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
 
 
 def older(text: str) -> list[Metric]:
+    """Return the metrics in a text in Prometheus' older text format."""
     return list(text_string_to_metric_families(text))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A simulated pluto: its SAs, reports and log, and the true state and reason of each tunnel.
+"""A simulated pluto: its SAs, reports and log, and the true state and reasons of each tunnel.
 
-It was written independently of the tracker, from what libreswan does rather than from what it
-prints, so that the tracker can be compared with it. It logs in the words of 4.10 or of main.
+Tests compare the tracker with it. Therefore it was written independently of the tracker, from what
+libreswan does and not from what libreswan prints. It logs in the words of release 4.10 or of
+libreswan's main branch.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ OURS = ("10.0.0.1", "10.0.0.2")
 PEERS = ("192.0.2.1", "192.0.2.2")
 ROAMING = ("198.51.100.1", "198.51.100.2", "198.51.100.3")
 PATIENCE = 30.0
-"""Seconds that a pluto of main waits for an answer to its Delete."""
+"""For how many seconds at most a pluto of main waits for the answer to its Delete."""
 
 
 @dataclass
@@ -31,18 +32,19 @@ class Sa:
 
     line: SaState
     carried: bool = False
-    """Whether it is an IKE SA that has had a Child SA."""
+    """Whether this is an IKE SA that has, or has had, a Child SA."""
     expires: float | None = None
-    """When its lifetime ends, if it isn't to be renewed."""
+    """When its lifetime ends, in seconds of the model's clock; None if it is renewed before."""
 
 
 @dataclass
 class Conn:
-    """A connection: one child of a tunnel."""
+    """One connection of pluto's, with its SAs: one child of a tunnel."""
 
     name: str
     tunnel: str = ""
     wanted: bool = False
+    """Whether pluto is to keep it up (policy UP)."""
     on_demand: bool = False
     ours: str = OURS[0]
     peer: str = PEERS[0]
@@ -50,7 +52,8 @@ class Conn:
     children: list[Sa] = field(default_factory=list)
     larval: list[Sa] = field(default_factory=list)
     doomed: float | None = None
-    """When the SAs that were deleted by hand are removed, as the peer doesn't answer."""
+    """If its SAs were deleted by hand, and the peer doesn't answer the Delete: when they are
+    removed. Else None."""
 
     @property
     def up(self) -> bool:
@@ -58,12 +61,17 @@ class Conn:
 
     @property
     def trying(self) -> bool:
+        """Whether pluto tries, or goes on trying, to set it up.
+
+        That is so if it is wanted, if an attempt is under way, or if an IKE SA has never had a
+        Child SA.
+        """
         return self.wanted or bool(self.larval) or any(not i.carried for i in self.ikes)
 
 
 @dataclass
 class Client:
-    """An instance of the template ``rw``."""
+    """An instance of the template ``rw``, which is up: a client of this gateway."""
 
     number: int
     serial: int
@@ -78,33 +86,37 @@ class Client:
 
     @property
     def head(self) -> str:
+        """How log lines about it begin, such as ``"rw"[3] 192.0.2.1``."""
         return f'"rw"[{self.number}] {self.address}'
 
 
 class ModelPluto:
-    """The simulated pluto. ``tells_pid``: its polls contain its process id.
+    """A simulated pluto.
 
-    It has tunnels with one to three children, each child with an IKE SA of its own, and clients of
-    a template.
+    A test calls a method for each thing that happens; ``rng`` decides details. It has up to three
+    tunnels with one to three children, each with an IKE SA of its own, and clients of the template
+    ``rw``. ``tells_pid``: its polls have its process id.
     """
 
     def __init__(self, rng: random.Random, *, tells_pid: bool) -> None:
         self.rng = rng
         self.life = 1
+        """Which start of pluto this is, counted from 1."""
         self.old = rng.random() < 0.5
-        """Whether it is of release 4.10; else of main."""
+        """Whether it is pluto 4.10; else it is pluto of libreswan's main branch."""
         self.now = 0.0
-        """The present second, as in polls."""
+        """The present time in seconds, as in poll()."""
         self._tells_pid = tells_pid
         self._serial = 0
         self._instances = 0
         self.log: list[LogLine] = []
-        """The lines that it has logged; the test removes those that it has read."""
+        """The lines that it has logged; a test removes those that it has passed to the tracker."""
         self.causes: dict[str, set[str]] = {}
-        """The true reasons for losses of each tunnel; the test removes those that it has seen."""
+        """The true reasons for each tunnel's losses and removals, by its name; a test removes those
+        that it has compared."""
         self.clients: dict[str, Client] = {}
         self.serves = rng.random() < 0.3
-        """Whether the template for clients is loaded."""
+        """Whether the template ``rw`` is loaded."""
         self.tunnels: dict[str, list[Conn]] = {}
         for n in range(rng.randint(1, 3)):
             self.load(f"t{n}")
@@ -112,7 +124,7 @@ class ModelPluto:
     # --- what can happen ------------------------------------------------------------------
 
     def load(self, name: str) -> None:
-        """Load a tunnel's connections, in place of those that have its name."""
+        """Load a tunnel with one to three connections; unload one with that name before."""
         if name in self.tunnels:
             self.unload(name)
         count = self.rng.randint(1, 3)
@@ -138,6 +150,10 @@ class ModelPluto:
         self.tunnels.pop(name, None)
 
     def initiate(self, c: Conn, *, wanted: bool) -> None:
+        """Begin to set up an IKE SA, if the connection has none.
+
+        ``wanted``: from now on keep it up. Do nothing while its SAs are being deleted.
+        """
         if c.doomed is not None:
             return
         c.wanted = c.wanted or wanted
@@ -146,7 +162,10 @@ class ModelPluto:
             self._say(c, "initiating IKEv2 connection to {peer} using UDP")
 
     def answer(self, c: Conn, *, child_too: bool) -> None:
-        """Set up an IKE SA, and with ``child_too`` a Child SA, as when the peer answers."""
+        """Set up an IKE SA, and with ``child_too`` a Child SA, as when the peer answers.
+
+        Do nothing while the connection's SAs are being deleted.
+        """
         if c.doomed is not None:
             return
         if not c.ikes:
@@ -166,9 +185,11 @@ class ModelPluto:
             )
 
     def refuse(self, c: Conn) -> None:
+        """End the connection's attempt, as when the peer refuses it."""
         c.larval = []
 
     def rekey_child(self, c: Conn, *, overlap: bool) -> None:
+        """Rekey the Child SA, if there is one. ``overlap``: the old one stays for now."""
         if c.children and c.ikes and c.doomed is None:
             old, using = c.children[-1].line.serial, c.ikes[-1].line.serial
             new = Sa(child(self._next(), c.name, using))
@@ -177,6 +198,7 @@ class ModelPluto:
             self._say(c, f"initiator rekeyed Child SA #{old} using #{using}; IPsec tunnel")
 
     def rekey_ike(self, c: Conn) -> None:
+        """Rekey the IKE SA, if there is one and no attempt is under way."""
         if c.ikes and not c.larval and c.doomed is None:
             serial = self._next()
             self._say(c, f"initiator rekeyed IKE SA #{c.ikes[-1].line.serial}")
@@ -185,9 +207,10 @@ class ModelPluto:
                 sa.line = replace(sa.line, parent_serial=serial)
 
     def take_down(self, c: Conn, *, all_of_it: bool) -> None:
-        """Bring a connection down, as an operator does. Up to 4.15 that is done at once.
+        """Bring a connection down, as an operator does.
 
-        ``all_of_it``: also its IKE SA.
+        ``all_of_it``: also its IKE SA. A pluto of main may first wait for the peer's answer to its
+        Delete; then the SAs go later.
         """
         if not (c.wanted or c.larval or c.children or c.ikes) or c.doomed is not None:
             return
@@ -218,7 +241,11 @@ class ModelPluto:
             self._say(c, text, serial=child)
 
     def lose_peer(self, c: Conn) -> None:
-        """End SAs, as when a peer is dead; up to 4.15 that may restart all with the same ends."""
+        """End a connection's SAs, as when the peer doesn't answer any more.
+
+        Without an IKE SA, only end the attempt. Pluto 4.10 may also end the SAs of all other
+        connections between the same two addresses.
+        """
         if not c.ikes:
             c.larval = []
             return
@@ -242,7 +269,7 @@ class ModelPluto:
                     self._lost(other, "peer-dead", ours=True)
 
     def lose_to_peer(self, c: Conn) -> None:
-        """End a connection's SAs, as when the peer deletes them."""
+        """End a connection's SAs, as when the peer deletes them. Do nothing without an IKE SA."""
         if not c.ikes:
             return
         for sa in c.children:
@@ -258,7 +285,7 @@ class ModelPluto:
             self._say(c, f"received Delete SA payload via #{phase1}", serial=gone)
 
     def lose_address(self, ours: str) -> None:
-        """Remove one of this machine's addresses, with all SAs that use it."""
+        """Remove one of this machine's addresses, with the SAs of all connections that use it."""
         self._log(f"shutting down interface eth1 {ours}:4500")
         self._log(f"shutting down interface eth1 {ours}:500")
         for c in [d for conns in self.tunnels.values() for d in conns]:
@@ -268,7 +295,7 @@ class ModelPluto:
                 self._lost(c, "unreachable", ours=True)
 
     def pass_time(self, now: float) -> None:
-        """Advance the clock to ``now``: lifetimes end, and so do Deletes that nobody answered."""
+        """Advance the clock to ``now``: end lifetimes, and SAs whose Delete got no answer."""
         for c in [d for conns in self.tunnels.values() for d in conns]:
             for sa in [s for s in c.children if s.expires is not None and s.expires <= now]:
                 self._expire(c, sa)
@@ -280,7 +307,7 @@ class ModelPluto:
         self.now = max(self.now, now)
 
     def _expire(self, c: Conn, sa: Sa) -> None:
-        """End one Child SA, as when its lifetime is over."""
+        """End one Child SA whose lifetime is over. If it was rekeyed, its successor stays."""
         if len(c.children) > 1:  # it was rekeyed
             c.children.remove(sa)
             return
@@ -298,9 +325,10 @@ class ModelPluto:
         self.now = max(until, self.now)
 
     def _lost(self, c: Conn, why: str, *, ours: bool) -> None:
-        """End the SAs of a connection, and record ``why`` as the reason.
+        """End a connection's SAs, and record ``why`` as the reason if it was up.
 
-        Where they were being deleted by hand, that stays the reason. ``ours``: pluto sends Deletes.
+        If the SAs were being deleted by hand, record that as the reason instead. ``ours``: pluto
+        sends Deletes, and logs that.
         """
         if c.children:
             self._because(c.tunnel, "operator" if c.doomed is not None else why)
@@ -308,9 +336,9 @@ class ModelPluto:
         self._end(c, ours=ours)
 
     def _end(self, c: Conn, *, ours: bool, with_ike: bool = True) -> None:
-        """Remove a connection's SAs, and log what pluto logs then.
+        """Remove a connection's Child SAs, and with ``with_ike`` its IKE SA; log what pluto logs.
 
-        ``ours``: pluto sends Deletes. ``with_ike``: also remove the IKE SA.
+        ``ours``: pluto sends Deletes, and 4.10 logs that.
         """
         for sa in c.ikes if with_ike else ():
             if self.old:
@@ -329,7 +357,10 @@ class ModelPluto:
     # --- clients ----------------------------------------------------------------------------
 
     def come(self, identity: str, address: str) -> None:
-        """Add a client that connects; its instances from other addresses are replaced."""
+        """Add a client that connects; it replaces its own older instances, from other addresses.
+
+        Do nothing if it is there from this address already.
+        """
         known = [c for c in self.clients.values() if c.identity == identity]
         if any(c.address == address for c in known):
             return
@@ -347,7 +378,7 @@ class ModelPluto:
         self.clients[came.name] = came
 
     def _replace(self, gone: Client) -> None:
-        """Remove a client's instance that a newer one replaces, and log that."""
+        """Remove a client's old instance, which a new one replaces, and log that."""
         with_peer = f"deleting connection instance with peer {gone.address}"
         if self.old:
             self._log(f"{gone.head}: {with_peer} {{isakmp=#{gone.ike}/ipsec=#{gone.child}}}")
@@ -358,7 +389,7 @@ class ModelPluto:
             self._log(f"{gone.head}: {with_peer}")
 
     def leave(self, client: Client) -> None:
-        """Remove a client that deletes its SAs."""
+        """Remove a client that has deleted its SAs."""
         self._because(client.name, "peer-deleted")
         self._leave(client, "aged 9s and NOT sending notification")
 
@@ -380,7 +411,10 @@ class ModelPluto:
         del self.clients[client.name]
 
     def restart(self, *, autostart: bool) -> None:
-        """Restart pluto, without SAs. ``autostart``: it tries wanted connections again."""
+        """Restart pluto: all SAs, clients and unread log lines are gone, and numbers start again.
+
+        ``autostart``: connections that were wanted are initiated again; else none is wanted.
+        """
         self.life += 1
         self._serial = self._instances = 0
         for name in self.names:
@@ -395,9 +429,14 @@ class ModelPluto:
                     self.initiate(c, wanted=True)
 
     def _because(self, name: str, why: str) -> None:
+        """Record a true reason for the loss or removal of a tunnel."""
         self.causes.setdefault(name, set()).add(why)
 
     def _say(self, c: Conn, text: str, *, serial: int | None = -1) -> None:
+        """Log a line about a connection, and about its SA with this serial number.
+
+        Without ``serial`` that is the newest SA of all; None: the line names no SA.
+        """
         number = self._serial if serial == -1 else serial
         about = "" if number is None else f" #{number}"
         self._log(f'"{c.name}"{about}: {text.replace("{peer}", c.peer)}')
@@ -412,7 +451,7 @@ class ModelPluto:
     # --- its report, and the truth ----------------------------------------------------------
 
     def report(self, second: float) -> Poll:
-        """Return the poll at this second: all connections and SAs, as pluto lists them."""
+        """Return the poll at this second, with all connections and SAs that pluto lists then."""
         listed, states = [], []
         for name, conns in self.tunnels.items():
             for c in conns:
@@ -449,12 +488,12 @@ class ModelPluto:
 
     @property
     def names(self) -> set[str]:
-        """The names of all its tunnels, clients and the template."""
+        """The names of all its tunnels and clients, and of the template if that is loaded."""
         template = {"rw"} if self.serves else set()
         return self.tunnels.keys() | self.clients.keys() | template
 
     def truth(self, name: str) -> str:
-        """Return the true state of a tunnel, a client or the template."""
+        """Return the true state of a tunnel, of a client or of the template."""
         if name == "rw":
             return "waiting"
         if name in self.clients:
@@ -468,9 +507,10 @@ class ModelPluto:
         return "waiting" if any(c.on_demand for c in conns) else "down"
 
     def found(self) -> None:
-        """Mark all IKE SAs as if they had had a Child SA.
+        """Mark all IKE SAs as if they had had a Child SA, before the tracker gets its first report.
 
-        An IKE SA without one that is there at the first poll is no sign of a negotiation.
+        In its first report, the tracker doesn't take an IKE SA without a Child SA for a
+        negotiation.
         """
         for conns in self.tunnels.values():
             for c in conns:

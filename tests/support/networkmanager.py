@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs a fake NetworkManager with VPN connections: python-dbusmock's, on a private system bus."""
+"""Runs a fake NetworkManager with VPN connections, python-dbusmock's, on a private system bus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OFFICE: Final = "3c0cd0f4-6a39-4a5e-9b0f-5a1d0d1f0a01"
 HOME: Final = "b7d1a2c3-11de-4f6b-8c55-0242ac120002"
 LIBRESWAN, L2TP = f"{SERVICE}.libreswan", f"{SERVICE}.l2tp"
 _PYTHON: Final = "/usr/bin/python3"
-"""The distribution's Python: the fake needs its D-Bus library."""
+"""The distribution's Python: python-dbusmock is installed for this one."""
 _POLICY: Final = f"""<busconfig><policy context="default">
 <allow own="{SERVICE}"/><allow send_destination="{SERVICE}"/></policy></busconfig>"""
 
@@ -43,19 +43,19 @@ DATA: Final = {
 
 
 def missing() -> str | None:
-    """Return in one line why no fake NetworkManager can run here, or None."""
+    """Return in one line why no fake NetworkManager can run here; None if one can."""
     found = subprocess.run([_PYTHON, "-c", "import dbusmock"], capture_output=True, check=False)
     return "python3-dbusmock isn't installed" if found.returncode else None
 
 
 class NetworkManager:
-    """The fake NetworkManager's process."""
+    """A fake NetworkManager, which runs in a process of its own."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
 
     async def runs(self) -> None:
-        """Wait until the fake is on the bus, and answers."""
+        """Wait until the fake answers on the bus. Raise TimeoutError after 30 s."""
         async with asyncio.timeout(30):
             while True:
                 connection = await connect("system")
@@ -70,7 +70,10 @@ class NetworkManager:
                     await connection.close()
 
     async def add(self, uuid: str, name: str, service: str = LIBRESWAN, kind: str = "vpn") -> None:
-        """Add a connection, as the editor of the plugin ``service`` saves it."""
+        """Add a connection, with the settings that the editor of the plugin ``service`` saves.
+
+        With a ``kind`` other than "vpn" it has no settings of a plugin.
+        """
         of_all = {"id": name, "uuid": uuid, "type": kind}
         settings: dict[str, Any] = {
             "connection": {key: Variant("s", value) for key, value in of_all.items()}
@@ -91,9 +94,10 @@ async def _call(connection: Any, member: str, signature: str = "", *body: Any) -
 
 @contextmanager
 def networkmanager(monkeypatch: Any) -> Iterator[NetworkManager]:  # noqa: ANN401
-    """Run the fake on a private system bus, while the context lasts; yield it.
+    """Run the fake on a private system bus while the context lasts; yield it.
 
-    The test uses that bus meanwhile.
+    That bus is the system bus for the test's process, also afterwards, until ``monkeypatch`` is
+    undone.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as policy:
         policy.write(_POLICY)

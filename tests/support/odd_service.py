@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A fake service on the bus, whose answers and signals a test makes up."""
+"""A fake service on the bus; a test sets what it answers and which signals it sends."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ OFFICE = f"{ROOT}/tunnel/office"
 
 
 class OddService:
-    """A fake service: its snapshot has the ``manager``, ``serial`` and ``tunnels`` of a test.
+    """A fake service.
 
-    With ``refuse`` it answers each call with the error of that name, with ``silent`` not at all,
-    with ``late`` so many seconds later.
+    Its snapshot has the ``manager``, ``serial`` and ``tunnels`` that a test sets. ``refuse`` is the
+    name of the error with which it answers each call, None for none. With ``late`` it answers after
+    so many seconds. With ``silent``, and without ``late``, it doesn't answer.
     """
 
     def __init__(self, connection: BusConnection) -> None:
@@ -37,7 +38,7 @@ class OddService:
         connection.on_call = self._answer
 
     def _answer(self, connection: BusConnection, call: Call) -> None:
-        """Answer a call with the values that the test has set."""
+        """Answer a call at once, later or not at all, as the test has set."""
         self.asked += 1
         if self.late:
             asyncio.get_running_loop().call_later(self.late, self._reply, connection, call)
@@ -53,6 +54,10 @@ class OddService:
             connection.reply(call, "sta{oa{sv}}", ["odd", self.serial, self.tunnels])
 
     def change(self, serial: int, new: str = "up", why: str = "none", **more: Variant) -> None:
+        """Send TunnelStateChanged about the tunnel ``office``, from "down" to ``new``.
+
+        ``why`` is the reason, and ``more`` are the further properties.
+        """
         self.serial = serial
         body = [OFFICE, "office", "down", new, why, serial, 1_000_000, more]
         self.connection.signal(ROOT, MANAGER, "TunnelStateChanged", "osssstta{sv}", body)
@@ -60,6 +65,7 @@ class OddService:
 
 @asynccontextmanager
 async def odd_service() -> AsyncGenerator[OddService]:
+    """Run the fake service on the system bus while the context lasts; yield it."""
     connection = await connect("system")
     await connection.call_bus("RequestName", "su", NAME, 4)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs functions as another user of this machine, to test what he may do. It needs root."""
+"""Runs functions as another user of this machine, to test what that user may do. It needs root."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOBODY = 65534
 
 
 def _is_open(file: str) -> bool:
-    """Return whether every user may read a file, and enter the folders above it."""
+    """Return whether every user may read a file and enter all folders above it."""
     path = Path(file)
     return bool(path.stat().st_mode & 0o004) and all(
         folder.stat().st_mode & 0o001 for folder in path.parents
@@ -34,19 +34,20 @@ starts_as_another_user = pytest.mark.skipif(
     not (_is_open(sys.executable) and _is_open(ipsecwatch.__file__)),
     reason="other users can't enter the checkout's folder: it is in /root, or in a closed home",
 )
-"""For tests that have another user start the command anew. What is forked needs no files."""
+"""Mark for tests that start the command as another user: they are skipped if no other user can read
+the checkout. Processes that are only forked (OtherUser) read no files, and need no such mark."""
 
 
 class OtherUser(ForkedProcess):
-    """A process of the user ``nobody``, or of another one, that runs coroutine functions."""
+    """A process of ``nobody``, or of the user with another id, that runs coroutine functions."""
 
     def __init__(self, uid: int = NOBODY) -> None:
         self._uid = uid
 
     async def run(self, what: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> Any:  # noqa: ANN401
-        """Run a coroutine function in the process; return its result, or raise its error.
+        """Run a coroutine function in the process; return its result, or raise its exception.
 
-        It must be at the top level of a module.
+        The function must be defined at the top level of a module.
         """
         result = await self.ask(what, *args)
         if isinstance(result, BaseException):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Builds the distribution packages from this checkout."""
+"""Builds ipsecwatch's packages for distributions from this checkout."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DEB_TOOLS = ("dpkg-buildpackage", "dh", "dh_python3")
 def build(
     folder: Path, script: str, pattern: str, *tools: str, options: Sequence[str] = (), **env: str
 ) -> dict[str, Path]:
-    """Build packages with a script of packaging/; return their paths by package name.
+    """Build packages with a script of packaging/; return the paths of both, by package name.
 
-    Skip the test where one of ``tools``, or anything else that building needs, is missing.
-    ``pattern`` fits the built files in ``folder``. ``options`` and the variables ``env`` are for
-    the script.
+    Skip the test if one of ``tools``, the distribution's Python or a library from the network is
+    missing. ``folder`` is where they are built, and ``pattern`` fits their file names, such as
+    ``*.deb``. The script gets ``options`` and the environment variables ``env``.
     """
     lacking = [tool for tool in tools if shutil.which(tool) is None]
     if lacking:
@@ -48,5 +48,5 @@ def build(
 
 
 def built(folder: Path, pattern: str) -> dict[str, Path]:
-    """Find the packages in a folder, by name."""
+    """Return the paths of the packages in a folder, by package name."""
     return {re.split(r"[-_]\d", path.name)[0]: path for path in folder.glob(pattern)}

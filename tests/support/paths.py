@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The paths of the checkout, the tests and the fixtures, for tests in any folder."""
+"""The paths of the checkout, of the tests and of the fixtures, for tests in any folder."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from typing import Final
 
 TESTS: Final = Path(__file__).resolve().parent.parent
 TOP: Final = TESTS.parent
-"""The checkout's folder."""
+"""The checkout's top folder."""
 FIXTURES: Final = TESTS / "fixtures"

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Runs a real polkitd on a private bus, in a mount namespace with a test's actions and rules."""
+"""Runs a real polkitd on a private bus, with our actions and a test's rule as the only ones.
+
+Those are mounted over the system's, in a mount namespace.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ exec "$2"
 
 
 def missing() -> str | None:
-    """Return in one line why no private polkitd can run here, or None."""
+    """Return in one line why no private polkitd can run here; None if one can."""
     if os.getuid() != 0:
         return "a polkitd of one's own needs root"
     for path in (BUS_POLICY, ACTIONS, Path("/etc/polkit-1/rules.d")):
@@ -55,9 +58,10 @@ def missing() -> str | None:
 
 
 class PrivatePolkit:
-    """A private polkitd that runs while its context lasts.
+    """A private polkitd, which runs while its context lasts.
 
-    ``rules`` is the body of a JavaScript function of ``action`` and ``subject``, its only rule.
+    ``rules`` is the body of a JavaScript function of ``action`` and ``subject``; this is polkitd's
+    only rule. With "" it decides nothing.
     """
 
     def __init__(self, bus: PrivateBus, rules: str = "") -> None:
@@ -79,7 +83,7 @@ class PrivatePolkit:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        # It says so when it has its name; until then nobody is asked.
+        # It prints this when it has its name on the bus, and can be asked.
         said = ""
         give_up = time.monotonic() + 10
         assert self._process.stdout is not None
@@ -97,7 +101,7 @@ class PrivatePolkit:
         shutil.rmtree(self._folder)
 
     def hang(self) -> None:
-        """Stop polkitd with SIGSTOP, so that it doesn't answer."""
+        """Stop polkitd with SIGSTOP, so that it answers nothing until go_on()."""
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Finds, and plants, private values in texts of libreswan's, to test the redaction.
+"""Finds private values in libreswan's texts, and plants others there, to test the redaction.
 
-Values are found by the parser, and by simple patterns over the whole text: in another way than the
-redaction finds them. Others are planted where pluto would print them. Two texts that differ only in
-planted values must be the same once they are redacted: then nothing of these is left.
+Values are found with the parser, and with simple patterns over the whole text; the redaction finds
+them in another way. Values are planted where pluto would print them. Two texts that differ only in
+planted values must be equal after redaction: then nothing of these values is left.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ NOBODYS: Final = frozenset(
         "address", "unset-address", "0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255", "0",
     }
 )  # fmt: skip
-"""libreswan's own words for nothing and nobody, and addresses that every machine has."""
+"""Values that identify nobody: libreswan's words for nothing, and addresses that every machine
+has."""
 
 _V4: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)")
 _V6: Final = re.compile(r"(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:])")
@@ -40,7 +41,7 @@ _SETTING: Final = re.compile(
 
 
 def found(text: str) -> set[str]:
-    """Return the private values in a status, or in another answer of libreswan's."""
+    """Return the private values in a status, or in libreswan's answer to another command."""
     report = parse(text)
     values: set[str | None] = {
         *_of_connections(report), *_of_sas(report),
@@ -54,7 +55,10 @@ def found(text: str) -> set[str]:
 
 
 def _of_connections(report: Report) -> Iterator[str | None]:
-    """Yield the private values of connections: names, identities, users and more; also None."""
+    """Yield the private values of all connections: names, identities, users and more.
+
+    Values can be None, or in NOBODYS.
+    """
     for c in report.connections:
         fields = connection_fields(c)
         yield _base(c.name)
@@ -83,11 +87,14 @@ def _base(name: str) -> str:
 
 
 _UPPER: Final = {word.upper() for word in WORDS} | {"TCP"}
-"""Words that may stand in a redacted text, even if they are also somebody's name."""
+"""Words, in capitals, that may stand in a redacted text even if they are also private values."""
 
 
 def left(values: set[str], text: str) -> list[str]:
-    """Return those private values that are still in a redacted text, as whole words."""
+    """Return those private values that a redacted text still contains as whole words, sorted.
+
+    Those that are in _UPPER are left out.
+    """
     return sorted(
         v for v in values
         if v in text and v.upper() not in _UPPER
@@ -96,7 +103,7 @@ def left(values: set[str], text: str) -> list[str]:
 
 
 USERS: Final = ("main", "idle", "up", "4711")
-"""Names of users that are also words of libreswan's, or look like its numbers."""
+"""User names that are also words of libreswan, or that look like one of its numbers."""
 
 SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "user": (*USERS, "Paula Smith", "o'brien; newest", "a, type=ESP", "unlimited", "jürgen", "500"),
@@ -114,13 +121,14 @@ SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "path": ("/opt/acme/main", "/home/paula/up.sh", "acme updown --idle"),
     "iface": ("acme0", "main", "up", "ppp4711"),
 }  # fmt: skip
-"""Private values of each kind, as different as possible."""
+"""Private values of each kind, chosen to be difficult to find."""
 
 PLAIN: Final = {
     "user": "zzuser", "id": "CN=zzdn", "host": "zzhost.test", "cert": "zzcert",
     "banner": "zzbanner", "domain": "zzdomain.test", "label": "zzlabel", "path": "/zz/path",
     "iface": "zz0",
 }  # fmt: skip
+"""One private value of each kind that is easy to find."""
 
 _SLOTS: Final = (
     ("user", re.compile(r"(?<=my_username=)\[any\]|(?<=their_username=)\[any\]")),
@@ -140,7 +148,7 @@ _SLOTS: Final = (
 
 
 def planted(text: str, kind: str, value: str) -> str:
-    """Return a text with this value in all places where pluto prints one of its kind."""
+    """Return a text with this value in each place where pluto prints a value of its kind."""
     for slot, pattern in _SLOTS:
         if slot == kind:
             said = f"192.1.2.23<{value}>" if kind == "host" else value

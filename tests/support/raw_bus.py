@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sends raw D-Bus messages, also invalid ones, and as fast as possible: without a library."""
+"""Sends raw D-Bus messages over a socket, without a D-Bus library: invalid ones, and very many."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CALL, SIGNAL = 1, 4
 ODD = (77, "s", "from the future")
-"""The number, type and value of a header field that doesn't exist."""
+"""The number, type and value of a header field that D-Bus doesn't define."""
 _FIELDS = {
     "path": (1, "o"),
     "interface": (2, "s"),
@@ -40,9 +40,10 @@ def message(
     body: bytes = b"",
     odd: bool = False,
 ) -> bytes:
-    """Return the bytes of a message; ``kind`` and ``flags`` may be invalid.
+    """Return the bytes of a message with these header fields.
 
-    ``odd``: it also has the header field ODD.
+    ``kind`` is the message type; it and ``flags`` may be invalid. ``odd``: the message also has the
+    header field ODD.
     """
     found: list[tuple[int, Any]] = []
     for name, value in fields.items():
@@ -57,6 +58,7 @@ def message(
 
 
 def body(signature: str, *values: object) -> bytes:
+    """Return the bytes of a message body with these values."""
     return bytes(Marshaller(signature, list(values)).marshall())
 
 
@@ -82,11 +84,12 @@ class RawBus:
         self._sock.close()
 
     def next(self) -> int:
+        """Return the next serial number for a message."""
         self._serial += 1
         return self._serial
 
     def bus(self, member: str, *rule: str) -> None:
-        """Send a call to the bus itself, with ``rule`` as its arguments."""
+        """Call a method of the bus itself, with ``rule`` as its argument, if any; read no reply."""
         where = "org.freedesktop.DBus"
         fields = {"path": "/org/freedesktop/DBus", "destination": where, "interface": where}
         if rule:
@@ -95,9 +98,10 @@ class RawBus:
         self.send(message(self.next(), {**fields, "member": member}, body=made))
 
     def send(self, data: bytes, *, read: bool = True, within: float = 30.0) -> bool:
-        """Send the data; return whether the bus read all of it within ``within`` seconds.
+        """Send the data; return whether all of it was sent within about ``within`` seconds.
 
-        ``read``: also read, and drop, what the bus sends meanwhile.
+        Return False also if the bus closed the connection. ``read``: read, and drop, what the bus
+        sends meanwhile.
         """
         give_up = time.monotonic() + within
         rest = memoryview(data)
@@ -109,12 +113,12 @@ class RawBus:
                 if writable:
                     with suppress(BlockingIOError):
                         rest = rest[self._sock.send(rest) :]
-        except OSError:  # it was cut off
+        except OSError:  # the bus has closed the connection
             return False
         return not rest
 
     def drain(self) -> int:
-        """Read and drop what the bus has sent; return how many bytes that were."""
+        """Read and drop what has arrived from the bus; return how many bytes that were."""
         count = 0
         with suppress(BlockingIOError):
             while data := self._sock.recv(1 << 20):
@@ -122,9 +126,10 @@ class RawBus:
         return count
 
     def drain_until_quiet(self, quiet: float = 0.5, within: float = 60.0) -> int:
-        """Read and drop what the bus sends, until it is quiet; return how many bytes that were.
+        """Read and drop what the bus sends, and return how many bytes that were.
 
-        Return once it has sent nothing for ``quiet`` seconds, or after ``within`` seconds.
+        Stop when it has sent nothing for ``quiet`` seconds, when it has closed the connection, or
+        after ``within`` seconds.
         """
         count = 0
         give_up = time.monotonic() + within

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A fake ipsec.service for a test's container: plays a recording, whose clock the test sets.
+"""A fake ipsec.service for a container: it plays a recording, and a test sets the clock.
 
     python -m tests.support.recorded_pluto RECORDING SOCKET MOMENT
 
-MOMENT is a file that contains the present time of the recording, in seconds since its beginning.
+It answers at the control socket SOCKET. MOMENT is a file that contains the present time, in seconds
+since the recording's first answer; the test writes it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from ipsecwatch.report import LogLine
 
 
 async def play(file: Path, path: str, moment: Path) -> None:
-    """Run FakePluto with a recording's answers, and print its log lines when they are due."""
+    """Answer as the recording does at the present time, and print its log lines when they are due.
+
+    Do so for ever.
+    """
     entries = list(read(file)[1])
     answers = [e for e in entries if isinstance(e, RecordedAnswer) and e.exit == 0]
     start = answers[0].at

@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 ROOT: Final = TESTS / "recordings"
 
 Timeline = list[tuple[float, str]]
-"""The states of a tunnel, each after the second at which it began."""
+"""The states of a tunnel as (second, state), in order of time; each state begins at its second. The
+state is "gone" if pluto doesn't list the tunnel."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The true timelines of a recording's tunnels, as another parser found them."""
+    """The true timelines of all tunnels of a recording, from truth.json."""
 
     path: Path
     start: float
+    """The wall clock's time of second 0 of the timelines."""
     tunnels: dict[str, Timeline]
 
 
 def truths() -> list[Truth]:
-    """Return all recordings, with the true timelines of their tunnels."""
+    """Return the true timelines of all recordings, one Truth for each recording."""
     known = json.loads((ROOT / "truth.json").read_text())
     return [
         Truth(
@@ -41,7 +43,7 @@ def truths() -> list[Truth]:
 
 
 def replayed(path: Path, start: float) -> dict[str, Timeline]:
-    """Replay a recording; return the timeline of each tunnel, counted from ``start``."""
+    """Replay a recording; return the timeline of each tunnel, in seconds since ``start``."""
     out: dict[str, Timeline] = {}
     for change in transitions(path):
         state = "gone" if change.new is None else change.new.value
@@ -50,7 +52,7 @@ def replayed(path: Path, start: float) -> dict[str, Timeline]:
 
 
 def statuses(path: Path) -> list[recording.RecordedAnswer]:
-    """Return a recording's answers to ``status``."""
+    """Return a recording's answers to the command ``status``, oldest first."""
     return [
         entry
         for entry in recording.read(path)[1]
@@ -59,7 +61,11 @@ def statuses(path: Path) -> list[recording.RecordedAnswer]:
 
 
 def disagreements(ours: Timeline, truth: Timeline) -> list[tuple[float, float, str, str]]:
-    """Return the spans in which two timelines differ: begin, length, our state, the true one."""
+    """Return the spans in which two timelines differ, as (begin, length, our state, true state).
+
+    A change of either state within a span adds a longer entry with the same begin. Times before
+    second 0 are ignored.
+    """
     edges = sorted({at for at, _ in ours} | {at for at, _ in truth})
     out: list[tuple[float, float, str, str]] = []
     begin: float | None = None

@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -IB
 # SPDX-License-Identifier: MIT
-"""Becomes systemd in a container, in which the mounts that sandboxes need then fail.
+"""Starts systemd in a container in which sandboxes don't work: the mounts that they need fail.
 
-LXC's AppArmor profile does this to a container that may not contain others. Here a filter of system
-calls does it: mount(2) fails with EPERM for bind mounts, and for changes of propagation. systemd
-itself boots without these.
+LXC's AppArmor profile has this effect in a container that may not contain others. Here a filter of
+system calls has it: mount(2) fails with EPERM for bind mounts and for changes of propagation.
+systemd itself boots without such mounts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 PR_SET_SECCOMP, MODE_FILTER = 22, 2
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 MOUNT: Final = {"x86_64": 165, "aarch64": 40}
-"""The number of the system call mount(2), by machine."""
+"""The number of the system call mount(2) on each kind of machine."""
 MS_BIND, MS_SLAVE = 1 << 12, 1 << 19
 
 LOAD, IF_EQUAL, IF_ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
@@ -28,7 +28,7 @@ NUMBER, FLAGS = 0, 16 + 3 * 8
 
 
 def program(mount: int) -> bytes:
-    """Return the filter as an array of struct sock_filter; ``mount`` is mount(2)'s number."""
+    """Return the filter, as an array of struct sock_filter; ``mount`` is the number of mount(2)."""
     steps = (
         (LOAD, 0, 0, NUMBER),
         (IF_EQUAL, 0, 3, mount),
@@ -41,7 +41,10 @@ def program(mount: int) -> bytes:
 
 
 def refuse() -> None:
-    """Install the filter for this process and all its later children."""
+    """Install the filter for this process and all its later children.
+
+    End the process if that fails.
+    """
     steps = program(MOUNT[os.uname().machine])
     kept = ctypes.create_string_buffer(steps, len(steps))
     described = struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(kept))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes reports of pluto, with connections and SAs, in a line or two."""
+"""Makes reports of pluto with connections and SAs, in a line or two."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 START = 1_800_000_000.0
-"""The wall clock's time at second 0."""
+"""The wall clock's time at second 0 of a test."""
 
 WHOLE = Knowledge(*[Extent.WHOLE] * 5)
-"""The knowledge of a whole status."""
+"""The knowledge of a report in which no part is missing."""
 
 
 def connection(
@@ -46,9 +46,10 @@ def connection(
     ours: str = "10.0.0.1",
     ike_version: IkeVersion | None = None,
 ) -> Connection:
-    """Return a connection as the parser reads it from the connection list.
+    """Return a connection as the parser reads it from a status.
 
-    ``unresolved``: the peer's host name, which has no address yet.
+    ``policy`` is the policy as pluto prints it. ``unresolved`` is the peer's host name if it has no
+    address yet.
     """
     peer = peer if unresolved is None else "%dns"
     topology = Topology(
@@ -75,7 +76,7 @@ def ike(
     stage: Stage = Stage.ESTABLISHED,
     role: Role | None = None,
 ) -> SaState:
-    """Return the state of an IKE SA, which is established unless ``stage`` differs."""
+    """Return an IKE SA as the parser reads it: established, unless ``stage`` says otherwise."""
     return SaState(serial, name, instance, "", SaKind.IKE, role, stage, 2)
 
 
@@ -88,7 +89,7 @@ def child(
     stage: Stage = Stage.ESTABLISHED,
     role: Role | None = None,
 ) -> SaState:
-    """Return the state of a Child SA, which is established unless ``stage`` differs.
+    """Return a Child SA as the parser reads it: established, unless ``stage`` says otherwise.
 
     ``parent`` is the serial number of its IKE SA.
     """
@@ -104,7 +105,7 @@ def poll(
     pid: int | None = None,
     version: str | None = None,
 ) -> Poll:
-    """Return a poll with a complete report of these connections and SAs."""
+    """Return the poll at this second, with a complete report of these connections and SAs."""
     report = Report(
         command="status",
         version=version,
@@ -118,11 +119,11 @@ def poll(
 
 
 def no_answer(second: float, pluto: PlutoState = PlutoState.STOPPED) -> Poll:
-    """Return a poll to which pluto, in this state, gave no answer."""
+    """Return the poll at this second, to which pluto gave no answer; ``pluto`` is pluto's state."""
     return Poll(START + second, second, pluto=pluto, why="no answer")
 
 
 def cut(poll: Poll) -> Poll:
-    """Return the same poll with a report that isn't complete, as if it was cut off."""
+    """Return the same poll, but its report isn't complete, as when the answer was cut off."""
     assert poll.report is not None
     return replace(poll, report=replace(poll.report, complete=False, why="cut off"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Runs the whole service in a process of its own, with a fake pluto in another.
+"""Runs the whole service in a process of its own, with a fake pluto in another process.
 
-A test, or a benchmark, sets what pluto answers and logs, and gets the times that the steps of the
-service's event loop took.
+A test or a benchmark sets what pluto answers and logs. It gets figures about the steps of the
+service's event loop.
 """
 
 from __future__ import annotations
@@ -31,21 +31,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures of the service; the times are those since the last request."""
+    """What the process measured; the times are those since the last request for figures."""
 
     busy: float
-    """The longest step of the event loop, in seconds of processor time."""
+    """How long the longest step of the event loop took, in seconds of processor time."""
     blocked: float
-    """The longest step of the event loop, in seconds."""
+    """How long the longest step of the event loop took, in seconds of real time."""
     polls: int
-    """The number of all polls so far."""
+    """The number of polls since the start."""
     serial: int
+    """The serial number of the last transition."""
 
 
 class ServiceProcess(ForkedProcess):
-    """The service's process, while its context lasts; its system bus is that of the test.
+    """A process with the service, which runs while its context lasts, on the test's system bus.
 
-    ``text`` is pluto's first answer, and ``cost`` the seconds that an answer takes.
+    ``text`` is pluto's first answer, and ``cost`` the seconds that pluto takes for an answer.
+    ``folder`` has the files of both, and ``settings`` are further settings of the service.
     """
 
     def __init__(
@@ -77,11 +79,11 @@ class ServiceProcess(ForkedProcess):
         self._pluto.__exit__()
 
     def log(self, text: str) -> None:
-        """Pass a log line of pluto's to the service at once."""
+        """Pass a log line of pluto to the service now."""
         self.tell("log", LogLine(time.time(), text))
 
     async def figures(self) -> Figures:
-        """Return the figures, and begin to measure again."""
+        """Return the figures, and begin to measure anew."""
         figures: Figures = await self.ask("figures")
         return figures
 
@@ -91,7 +93,7 @@ class ServiceProcess(ForkedProcess):
 
 
 async def _serve(requests: Requests, settings: Settings, folder: Path) -> None:
-    """Run the service, pass log lines to it, and answer requests for figures."""
+    """Run the service; pass log lines to it, and answer requests for figures."""
     gauge = Gauge()
     service = Service(settings, Sender(None, io.StringIO()), kept=StateFile(folder))
     async with asyncio.TaskGroup() as tasks:

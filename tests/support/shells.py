@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs shells and returns what they complete: bash and zsh on a terminal of their own, and fish."""
+"""Runs bash, zsh and fish, and returns what they complete; bash and zsh run on a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 ALL = "\x18a"
 SHOW = "\x18p"
-"""Keys that this module binds: Ctrl-X a inserts all completions, Ctrl-X p prints the line."""
+"""The keys that this module binds: Ctrl-X a (ALL) inserts all completions, and Ctrl-X p (SHOW)
+writes the line to a file."""
 
 _BASH = r"""
 PS1='ready> '
@@ -43,7 +44,10 @@ zstyle ':completion:all-matches::::' completer _all_matches _complete
 
 
 class _Terminal:
-    """An interactive shell on a pseudo-terminal."""
+    """An interactive shell on a pseudo-terminal, while its context lasts.
+
+    ``told`` is the file to which the key SHOW writes the line that was typed.
+    """
 
     def __init__(self, argv: list[str], told: Path, environment: dict[str, str]) -> None:
         self._told = told
@@ -71,6 +75,7 @@ class _Terminal:
         return set(self._press(line + ALL).removeprefix(first).split())
 
     def _press(self, keys: str) -> str:
+        """Press keys, and return the line that the shell then has; empty the line afterwards."""
         lines = len(self._lines())
         os.write(self._terminal, keys.encode() + SHOW.encode())
         self._read(lambda _: len(self._lines()) > lines)
@@ -81,7 +86,10 @@ class _Terminal:
         return self._told.read_text(encoding="utf-8").splitlines()
 
     def _read(self, enough: Callable[[str], bool]) -> None:
-        """Read what the shell writes, so that it needn't wait, until ``enough`` of that is true."""
+        """Read what the shell writes until ``enough``, which gets all of it, returns true.
+
+        Raise AssertionError after 30 s.
+        """
         seen, give_up = "", time.monotonic() + 30
         while not enough(seen):
             assert time.monotonic() < give_up, seen
@@ -90,21 +98,21 @@ class _Terminal:
 
 
 def _bash(script: Path, folder: Path, environment: dict[str, str]) -> _Terminal:
-    """Start and return a bash that has loaded a completion script."""
+    """Start and return a bash that has loaded this completion script."""
     rc, told = folder / "bashrc", folder / "told"
     rc.write_text(_BASH.format(script=script, told=told))
     return _Terminal(["bash", "--noprofile", "--rcfile", str(rc), "-i"], told, environment)
 
 
 def _zsh(script: Path, folder: Path, environment: dict[str, str]) -> _Terminal:
-    """Start and return a zsh that finds a completion function."""
+    """Start and return a zsh whose completion system finds this completion function."""
     told = folder / "told"
     (folder / ".zshrc").write_text(_ZSH.format(folder=script.parent, told=told))
     return _Terminal(["zsh", "-d", "-i"], told, {**environment, "ZDOTDIR": str(folder)})
 
 
 class _Fish:
-    """Asks fish for its completions."""
+    """Runs fish once for each line that is completed."""
 
     def __init__(self, script: Path, environment: dict[str, str]) -> None:
         self._script = script
@@ -117,6 +125,7 @@ class _Fish:
         pass
 
     def offered(self, line: str) -> set[str]:
+        """Return all completions of the line's last word."""
         code = f"source {self._script}; complete -C $argv[1]"
         done = subprocess.run(
             ["fish", "--no-config", "-c", code, line], env=self._environment,
@@ -129,7 +138,10 @@ Shell = _Terminal | _Fish
 
 
 def start(name: str, script: Path, folder: Path, environment: dict[str, str]) -> Shell:
-    """Start and return bash, zsh or fish with a completion script; ``folder`` is for its files."""
+    """Start and return a shell with a completion script; ``name`` is "bash", "zsh" or "fish".
+
+    ``folder`` is for the shell's files.
+    """
     if name == "fish":
         return _Fish(script, environment)
     return {"bash": _bash, "zsh": _zsh}[name](script, folder, environment)

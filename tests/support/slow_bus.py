@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fake connections to a bus that answers late, since its answers wait behind other messages."""
+"""Fake connections to a bus whose answers come late, because they wait behind other messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class SlowBus:
-    """A fake connection: the bus names a caller's user ``late`` seconds after it was asked."""
+    """A fake connection: the bus answers whose user a caller is only after ``late`` seconds.
+
+    If ``lost`` is set, it raises LostError. ``errors`` has the names of the errors that were sent
+    to callers.
+    """
 
     def __init__(self, uid: int, late: float) -> None:
         self.uid = uid
@@ -45,7 +49,10 @@ class SlowBus:
 
 
 class OvertakenBus:
-    """A fake connection, on which the bus's answers wait behind the messages of others."""
+    """A fake connection to a bus whose answers wait behind messages of other clients.
+
+    With ``answers`` the bus answers at once. With ``others_send`` others send messages.
+    """
 
     def __init__(self) -> None:
         self.received = 0
@@ -79,7 +86,7 @@ class OvertakenBus:
 
 
 class FakeLeftBehind:
-    """A fake of what is left behind: records each call of read(), with its ``calm``."""
+    """A fake LeftBehind, which records the argument ``calm`` of each call of read()."""
 
     def __init__(self, *, full: bool) -> None:
         self.full = full

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A made-up gateway with tunnels to offices and users, in all detail, for tests of screens.
+"""A made-up gateway with tunnels to offices and users, with all values that screens show.
 
 Ages are in days, so that what is shown doesn't change while a test runs.
 """
@@ -43,21 +43,25 @@ _LINES = (
 
 @dataclass
 class Office:
-    """One tunnel of the gateway, with the values that differ between tunnels."""
+    """One tunnel of the gateway, described by the values in which the tunnels differ."""
 
     name: str
     state: TunnelState
     days: float
+    """For how many days it has been in its state."""
     peer: str
     identity: str
     serial: int
     theirs: str = "10.2.0.0/16"
     carried: tuple[int, int] = (1 << 20, 1 << 19)
+    """How many bytes came in and went out."""
     user: str | None = None
     instance: tuple[int, ...] = ()
     more: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the Tunnel."""
 
     def tunnel(self, boot: float) -> Tunnel:
+        """Return the Tunnel; ``boot`` is the present time of the boot-time clock."""
         up = self.state in (TunnelState.UP, TunnelState.PARTIAL)
         return tunnel(
             instance_name(self.name, self.instance), self.state, peer=self.peer,
@@ -67,7 +71,7 @@ class Office:
         )  # fmt: skip
 
     def _connection(self) -> Connection:
-        """Return the tunnel's connection as the parser reads it."""
+        """Return the tunnel's connection as the parser reads it from a status."""
         ours = "0.0.0.0/0" if self.instance else "10.1.0.0/16"
         topology = Topology(
             "", "erouted", ours, "198.51.100.1", "@gw.example.org", self.peer, self.identity,
@@ -80,7 +84,7 @@ class Office:
         )  # fmt: skip
 
     def _states(self) -> list[SaState]:
-        """Return the tunnel's IKE SA and Child SA as the parser reads them."""
+        """Return the tunnel's IKE SA and Child SA, as the parser reads them from a status."""
         timers = (Timer("REKEY", 17010), Timer("REPLACE", 18000))
         carried = SaLine(bytes_in=self.carried[0], bytes_out=self.carried[1], username=self.user)
         ike, child = (
@@ -120,7 +124,7 @@ USERS = ("alice", "bob", "carol@example.org", "mallory\x1b[31m\u202e", "山田�
 
 
 def road_warriors(users: tuple[str, ...] = USERS) -> list[Office]:
-    """Return an instance of the template ``rw`` for each of these users."""
+    """Return the instances of the template ``rw``, one for each of these users."""
     return [
         Office(
             "rw", TunnelState.UP, 1.1 + n, f"192.0.2.{10 + n}", f"@device{n}", 101 + 10 * n,
@@ -132,7 +136,7 @@ def road_warriors(users: tuple[str, ...] = USERS) -> list[Office]:
 
 
 async def show(service: Service, *offices: Office) -> None:
-    """Publish these tunnels, and the template ``rw`` if some are its instances."""
+    """Publish these tunnels, and also the template ``rw`` if some of them are its instances."""
     boot = time.clock_gettime(time.CLOCK_BOOTTIME)
     tunnels = [office.tunnel(boot) for office in offices]
     count = sum(bool(office.instance) for office in offices)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A client that follows the service in a process of its own; a test can stop and restart it."""
+"""A client that follows the service in a process of its own, which a test can stop and restart."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from tests.support.forked import Requests
 
 MAX_UNREAD = 30
-"""Signals that the subscriber keeps: few, so that it loses some when many come at once."""
+"""How many unread signals the subscriber keeps: so few that it loses some when many come at
+once."""
 PAUSE = 0.003
-"""Seconds that a slow subscriber needs for an event."""
+"""How many seconds a slow subscriber pauses after each event."""
 
 
 class Told(NamedTuple):
-    """One transition that the subscriber received, and when, in seconds since the epoch."""
+    """One transition that the subscriber received."""
 
     run_id: str
     serial: int
@@ -36,25 +37,28 @@ class Told(NamedTuple):
     new: TunnelState
     reason: Reason
     heard: float
+    """When it was received, in seconds since the epoch."""
 
 
 @dataclass(slots=True)
 class Knowledge:
-    """What the subscriber knows from all events, and the contradictions in them."""
+    """What the subscriber knows from the events so far, and which contradictions it found."""
 
     run_id: str = ""
     serial: int = 0
     pluto: PlutoState | None = None
     tunnels: dict[str, View] = field(default_factory=dict)
     snapshots: int = 0
+    """How many snapshots it received."""
     new: set[str] = field(default_factory=set)
-    """Paths of tunnels that were listed, and whose first transition hasn't come yet."""
+    """The paths of tunnels that were listed, and of which no transition has come since."""
     told: list[Told] = field(default_factory=list)
-    """All transitions that it received."""
+    """All transitions that it received, oldest first."""
     wrong: list[str] = field(default_factory=list)
+    """A description of each contradiction."""
 
     def learn(self, event: Event) -> None:
-        """Record an event, and any contradiction between it and what is known."""
+        """Record an event; if it contradicts what is known, add that to ``wrong``."""
         match event:
             case Snapshot():
                 if event.run_id == self.run_id and event.serial < self.serial:
@@ -89,9 +93,10 @@ class Knowledge:
 
 
 class SubscriberProcess(ForkedProcess):
-    """The subscriber, while its context lasts; its system bus is that of the test at its start.
+    """A process with the subscriber, which runs while its context lasts.
 
-    ``slow``: it pauses after each event.
+    It uses the bus that was the test's system bus when it started. ``slow``: it pauses after each
+    event.
     """
 
     patience = 0.0  # it may have been stopped
@@ -100,7 +105,7 @@ class SubscriberProcess(ForkedProcess):
         self._slow = slow
 
     def stop(self) -> None:
-        """Stop the subscriber with SIGSTOP."""
+        """Stop the subscriber with SIGSTOP, until go_on()."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -112,6 +117,7 @@ class SubscriberProcess(ForkedProcess):
         self.start()
 
     async def knowledge(self) -> Knowledge:
+        """Return what the subscriber knows now."""
         known: Knowledge = await self.ask()
         return known
 

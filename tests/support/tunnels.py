@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes tunnels and transitions, for tests in which their values don't matter."""
+"""Makes tunnels and transitions, for tests in which most of their values don't matter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ SINCE_MONO = 5.5
 
 
 def tunnel(name: str, state: TunnelState = TunnelState.DOWN, **more: object) -> Tunnel:
+    """Return a tunnel in this state; ``more``: other fields."""
     made = Tunnel(
         key=name, name=name, state=state, last_state=state, since=SINCE, since_mono=SINCE_MONO
     )
@@ -21,7 +22,10 @@ def tunnel(name: str, state: TunnelState = TunnelState.DOWN, **more: object) -> 
 def becomes(
     before: Tunnel | None, after: Tunnel | None, reason: Reason = Reason.NONE
 ) -> Transition:
-    """Return the transition from one state of a tunnel to the next; None: it isn't listed."""
+    """Return the transition from ``before`` to ``after``, which are the same tunnel.
+
+    ``before`` is None if the tunnel wasn't listed, and ``after`` if it is no longer listed.
+    """
     if after is None:
         assert before is not None
         shown = replace(before, state=TunnelState.DOWN, last_state=TunnelState.DOWN, reason=reason)
@@ -50,7 +54,11 @@ def transition(
     detail: str | None = None,
     unresolved: str | None = None,
 ) -> Transition:
-    """Return a transition of a tunnel between two states; None: it isn't listed."""
+    """Return a transition of the tunnel ``name`` from the state ``old`` to the state ``new``.
+
+    ``old`` is None if the tunnel wasn't listed, and ``new`` if it is no longer listed. ``known`` is
+    the last known state before; without it, ``old``.
+    """
     state = TunnelState.DOWN if new is None else new
     tunnel = Tunnel(
         name, name, state, state, 1e9, 1.0, reason, children_up=1, children=4, peer=peer,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An event loop whose clock jumps to the next timer, so that hours pass at once, and exactly."""
+"""An event loop with a clock that jumps to the next timer: hours pass at once, and exactly."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock begins at 0, and jumps to the next timer when there is no work.
+
+    Raise RuntimeError when everything waits, and there is no timer.
+    """
+
     def __init__(self) -> None:
         self._now = 0.0
         super().__init__(_Selector(self._advance))
@@ -41,6 +46,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` in a loop whose clock begins at 0 and jumps; return its result."""
+    """Run ``main`` in a VirtualLoop; return its result."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)

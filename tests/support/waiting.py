@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Waits for conditions that another task, or process, makes true."""
+"""Waits until another task or process has made a condition true."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 async def until(true: Callable[[], object], within: float = 30.0) -> None:
-    """Wait until a condition is true. Raise TimeoutError after ``within`` seconds."""
+    """Wait until ``true()`` returns a true value. Raise TimeoutError after ``within`` seconds."""
     async with asyncio.timeout(within):
         while not true():  # noqa: ASYNC110 - what it waits for has no Event to set
             await asyncio.sleep(0.01)

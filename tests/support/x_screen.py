@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs a real X server without a screen, and real notification servers on it."""
+"""Runs a real X server without a monitor (Xvfb), and real notification servers on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ XFCE = next(
 
 
 def missing(*programs: str) -> str | None:
-    """Return in one line which of these programs isn't installed, or None."""
+    """Return in one line which of these programs isn't installed; None if all are."""
     for program in programs:
         if shutil.which(program) is None:
             return f"{program} isn't installed"
@@ -47,9 +47,9 @@ def x_server() -> Iterator[str]:
 
 @contextmanager
 def server(command: list[str], display: str, home: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a notification server without settings while the context lasts; yield its process.
+    """Run a notification server with default settings while the context lasts; yield its process.
 
-    What it prints is in the process's stdout.
+    What it prints can be read from the process's stdout. ``home`` is its home folder.
     """
     environment = {
         **os.environ, "DISPLAY": display, "HOME": str(home), "XDG_CONFIG_HOME": str(home),
@@ -66,7 +66,10 @@ def server(command: list[str], display: str, home: Path) -> Iterator[subprocess.
 
 
 def windows(display: str, of: str) -> list[str]:
-    """Return the geometries of a program's visible windows, as xwininfo prints them."""
+    """Return the size and place of each visible window of a program, as xwininfo prints them.
+
+    ``of`` is the beginning of the windows' title.
+    """
     tree = subprocess.run(
         ["xwininfo", "-display", display, "-root", "-children"],
         capture_output=True, text=True, check=True,
@@ -84,6 +87,6 @@ def windows(display: str, of: str) -> list[str]:
 
 
 def click(display: str, x: int, y: int) -> None:
-    """Move the mouse pointer to a place of the display, and click there."""
+    """Move the mouse pointer to a place of the display, and click the left button there."""
     for step in (["mousemove", str(x), str(y)], ["sleep", "0.2"], ["click", "1"]):
         subprocess.run(["xdotool", *step], env={**os.environ, "DISPLAY": display}, check=True)

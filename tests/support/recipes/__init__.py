@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The recipe of docs/dbus.md for subscribers, as a program for each of three D-Bus libraries.
+"""The recipe for subscribers in docs/dbus.md, as a program for each of three D-Bus libraries.
 
-Each prints a line of JSON at each change: the states of all tunnels by name, or null where there is
-no service.
+At each signal, each program prints a line of JSON: the states of all tunnels by name. It prints
+null when the service has no owner of its name on the bus.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recipe of docs/dbus.md for subscribers, with dbus-fast."""
+"""The recipe for subscribers in docs/dbus.md, with dbus-fast."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RULES = (
 
 
 async def main() -> None:
-    """Follow the service for ever, through restarts."""
+    """Follow the service for ever, also when it restarts."""
     bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
     signals: asyncio.Queue[Message] = asyncio.Queue()
 
@@ -52,7 +52,7 @@ async def main() -> None:
 
 
 async def gone(signals: asyncio.Queue[Message]) -> None:
-    """Wait until the service's name has an owner."""
+    """Wait until the service's name has an owner again."""
     while True:
         signal = await signals.get()
         if signal.member == "NameOwnerChanged" and signal.body[2]:
@@ -66,7 +66,10 @@ async def follow(
     paths: dict[str, str],
     states: dict[str, str],
 ) -> None:
-    """Print the states at each signal, until the name has another owner, or a signal is missing."""
+    """Print the states at each signal of the service.
+
+    Return when the service's name has another owner, or none, or when a signal is missing.
+    """
     while True:
         signal = await signals.get()
         body: list[Any] = signal.body

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recipe of docs/dbus.md for subscribers, with GLib (gi), as programs of a desktop use it."""
+"""The recipe for subscribers in docs/dbus.md, with GLib (gi), as desktop programs use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 
 
 class Subscriber:
-    """Follows the service, and prints the states of all tunnels at each change."""
+    """Follows the service, and prints the states of all tunnels at each signal."""
 
     def __init__(self) -> None:
         self.bus = Gio.bus_get_sync(Gio.BusType.SYSTEM, None)
@@ -39,6 +39,7 @@ class Subscriber:
         print(json.dumps(None), flush=True)
 
     def look(self) -> bool:
+        """Ask for a snapshot. Return False, so that a timer doesn't call it again."""
         self.serial = None
         self.bus.call(
             NAME, ROOT, MANAGER, "GetSnapshot", None, GLib.VariantType("(sta{oa{sv}})"),
@@ -47,13 +48,16 @@ class Subscriber:
         return False
 
     def looked(self, bus: Gio.DBusConnection, result: Gio.AsyncResult) -> None:
-        """Record the answer of GetSnapshot; try again later where it was refused."""
+        """Record the answer to GetSnapshot, and print the states.
+
+        If the service refused because of too many calls, ask again after some seconds.
+        """
         try:
             _, self.serial, found = bus.call_finish(result).unpack()
         except GLib.Error as error:
             if "LimitsExceeded" in str(error):
                 GLib.timeout_add(int(random.uniform(1000, 5000)), self.look)
-            return  # else whoever owns the name next is looked at
+            return  # after other errors, appeared() is called when the name has an owner again
         self.paths = {path: p["Name"] for path, p in found.items()}
         self.states = {p["Name"]: p["State"] for p in found.values()}
         print(json.dumps(self.states), flush=True)
@@ -67,9 +71,12 @@ class Subscriber:
         member: str,
         parameters: GLib.Variant,
     ) -> None:
-        """Record a signal of the service; ask for a snapshot again where one is missing."""
+        """Record a signal of the service, and print the states.
+
+        If a signal is missing, ask for a snapshot instead.
+        """
         if sender != self.owner or self.serial is None:
-            return  # the snapshot will tell
+            return  # the snapshot that was asked for will have it
         body = parameters.unpack()
         if member == "TunnelStateChanged":
             if body[5] > self.serial + 1:

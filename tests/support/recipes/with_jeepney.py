@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The recipe of docs/dbus.md for subscribers, with jeepney.
+"""The recipe for subscribers in docs/dbus.md, with jeepney.
 
-It blocks, and answers no calls, not even Peer.Ping.
+The program blocks while it waits. It answers no calls, not even Peer.Ping.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ANY_SIGNAL = MatchRule(type="signal")
 
 
 def main() -> None:
-    """Follow the service for ever, through restarts."""
+    """Follow the service for ever, also when it restarts."""
     bus = open_dbus_connection(bus="SYSTEM")
     signals: deque[Message] = deque()
     RULES[0].add_arg_condition(0, NAME)
@@ -52,7 +52,10 @@ def main() -> None:
 
 
 def follow(bus: DBusConnection, signals: deque[Message], reply: Message) -> None:
-    """Print the states at each signal, until the name has another owner, or a signal is missing."""
+    """Print the states of a snapshot, the reply to GetSnapshot, and those at each signal.
+
+    Return when the service's name has another owner, or none, or when a signal is missing.
+    """
     owner = reply.header.fields[HeaderFields.sender]
     _, serial, found = reply.body
     paths = {path: p["Name"][1] for path, p in found.items()}
