@@ -246,7 +246,7 @@ class Admission:
         await asyncio.sleep(0)
 
     def _admit(self, connection: BusConnection, call: Call, answer: Answer, uid: int) -> None:
-        """Answer a call of the user ``uid``, or refuse it if the user has too much unread.
+        """Reply to a call of the user ``uid``, or refuse it if the user has too much unread.
 
         Calls of root are never refused for that.
         """
@@ -408,7 +408,7 @@ class Admission:
         serve: Serve,
         uid: int,
     ) -> None:
-        """Answer a call with ``serve``, in the task that spawn() started.
+        """Let ``serve`` reply to a call, in the task that spawn() started.
 
         Send an error instead if too many calls of the user wait, or if ``serve`` raises.
         """

@@ -158,7 +158,7 @@ class Bus:
             self._connection = None
 
     async def publish(self, news: Publication) -> None:
-        """Answer calls from the new state from now on, and send signals for what has changed.
+        """Use the new state for replies from now on, and send signals for what has changed.
 
         Return once all signals are queued on the connection. Without a connection, none are sent,
         and none are kept for later. Other tasks run after each BATCH of signals. The caller must

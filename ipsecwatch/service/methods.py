@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Answer the calls on the bus: each method of each interface, and the errors for wrong calls.
+"""Reply to the calls on the bus: each method of each interface, and the errors for wrong calls.
 
 The library's ServiceInterface isn't used: it walks through all exported objects for every signal
 and introspection, which is too slow with thousands of tunnels, and it hides who is calling. The
@@ -124,7 +124,7 @@ class Methods:
         return self._admission.serves(connection)
 
     def called(self, connection: BusConnection, call: Call) -> None:
-        """Answer a call, or refuse it, once its caller's user is known. Raise nothing.
+        """Reply to a call, or refuse it, once its caller's user is known. Raise nothing.
 
         A call whose caller wants no answer is ignored, except a call of Refresh.
         """
@@ -155,7 +155,7 @@ class Methods:
         return self._admission.unread.worst()
 
     def _answer(self, connection: BusConnection, call: Call, uid: int) -> None:
-        """Answer a call of the user ``uid`` at once, or start a task that answers it.
+        """Reply to a call of the user ``uid`` at once, or start a task that does.
 
         Raise Refusal if the call is wrong, or if too many calls wait for tasks.
         """
