@@ -185,7 +185,7 @@ class FakePluto:
             os.unlink(self._path)
 
     async def _answer_next(self, listener: socket.socket) -> None:
-        """Send the next client its answer, if one connects within LOOK seconds, or return without one.
+        """Send the next client its answer. Return if none connects within LOOK seconds.
 
         A client that leaves, or takes its answer too slowly, is dropped.
         """
