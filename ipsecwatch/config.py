@@ -225,7 +225,7 @@ def service_files(path: Path = SERVICE_FILE) -> list[Path]:
     ``path`` is in the list even if it doesn't exist. Raise ConfigError if the folder ``path.d``
     exists and can't be read.
     """
-    folder = path.with_name(path.name + ".d")
+    folder = Path(f"{path}.d")
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
     except FileNotFoundError:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import config
+from ipsecwatch.cli.common import has_settings
 from ipsecwatch.cli.failure import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, Failure
 from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.verbs import VERBS
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         # The usual files needn't exist; a file that the user names must exist, and so must an
         # instance's settings.
         ours = file in (config.SERVICE_FILE, config.agent_file())
-        if not (ours or _may_exist(file) or _may_exist(file.with_name(f"{file.name}.d"))):
+        if not (ours or has_settings(file)):
             raise Failure(f"there is no {clean(str(file))}", "Give a file that exists")
     if service is None and agent is None:
         service, agent = config.SERVICE_FILE, config.agent_file()
@@ -88,19 +89,11 @@ def check(service: Path | None, agent: Path | None) -> list[Checked]:
         try:
             checked += [_check(file, Settings) for file in config.service_files(service)]
         except ConfigError as e:
-            folder = service.with_name(service.name + ".d")
+            folder = Path(f"{service}.d")
             checked += [_check(service, Settings), Checked(folder, present=True, problems=(e,))]
     if agent is not None:
         checked.append(_check(agent, AgentSettings))
     return checked
-
-
-def _may_exist(file: Path) -> bool:
-    """Return whether a file exists; True also if that can't be found out, for want of rights."""
-    try:
-        return file.exists()
-    except OSError:  # check() says why
-        return True
 
 
 def _check(file: Path, kind: type[Settings | AgentSettings]) -> Checked:

@@ -54,11 +54,30 @@ def instance_settings(instance: str, path: Path | None = None) -> Settings:
     """Return the settings of the instance ``instance``; "": of ipsecwatch.service.
 
     ``path``: the file to read instead of the usual one. Raise Failure if the settings can't be
-    read or have a mistake, or if a named instance has no settings.
+    read or have a mistake, or if there are none for ``path``, or for a named instance.
     """
     from ipsecwatch.config import load_instance  # not every verb has settings
 
+    if path is not None and not has_settings(path):
+        raise Failure(f"there is no {clean(str(path))}", "Give a file that exists", EXIT_USAGE)
     return load_settings(lambda: load_instance(instance, path))
+
+
+def has_settings(file: Path) -> bool:
+    """Return whether a settings file exists, or the folder of files that are read after it.
+
+    The folder's name is the file's with ``.d`` behind it. Return True also if that can't be found
+    out, for want of rights: reading the settings shows why.
+    """
+    for path in (file, f"{file}.d"):
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            pass
+        return True
+    return False
 
 
 def read_input(file: str) -> bytes:

@@ -88,6 +88,13 @@ def test_a_path_that_cannot_be_looked_up_is_an_error_of_one_line(option: str) ->
     assert all(line.endswith(": cannot be read: File name too long") for line in lines)
 
 
+@pytest.mark.parametrize("path", ["/", "."])
+def test_a_folder_is_no_settings_file(path: str) -> None:
+    done = ipsecwatch("check-config", "--service", path)
+    said = f"ipsecwatch: {path}: cannot be read: Is a directory\n"
+    assert (done.returncode, done.stderr) == (3, said)
+
+
 def test_json_has_all_of_it(service: Path, tmp_path: Path) -> None:
     service.write_text("interval = 0\n")
     done = ipsecwatch("check-config", "--json", "--service", service)
