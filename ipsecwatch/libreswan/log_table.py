@@ -885,6 +885,19 @@ FAILURES: Final = (
          "max number of retransmissions (%) reached after "),
         ("3.18", "3.22", rf"{_GIVEN_UP} STATE_QUICK_I1\.  No acceptable ",
          "max number of retransmissions (%) reached %"),
+        # The peer has answered all of phase 1, and gives no address
+        ("3.23", MAIN, rf"STATE: STATE_MODE_CFG_I1: {_LATE}",
+         "max number of retransmissions (%) reached after "),
+        ("3.18", "3.22", rf"{_GIVEN_UP} STATE_MODE_CFG_I1\b",
+         "max number of retransmissions (%) reached %"),
+    ),
+    *_rows(
+        # The same, and doesn't say what it thinks of the user name and password
+        replace(_GUESS, reason=Reason.CREDENTIALS, version=1),
+        ("3.23", MAIN, rf"STATE: STATE_XAUTH_I[01]: {_LATE}",
+         "max number of retransmissions (%) reached after "),
+        ("3.18", "3.22", rf"{_GIVEN_UP} STATE_XAUTH_I[01]\b",
+         "max number of retransmissions (%) reached %"),
     ),
     # --- no answer --------------------------------------------------------------------------
     *_rows(

@@ -102,9 +102,11 @@ class AttemptLog:
         """By the name of a connection or template: the order of the last line about it, whatever
         that line says. This is kept apart from the evidence, so that lines which a stranger causes
         can't push out any evidence."""
-        self._failed: dict[str, int] = {}
-        """By the name of a connection or template: the order of the first failure since the last
+        self._begun: dict[str, int] = {}
+        """By the name of a connection or template: the order of its first attempt since the last
         call of take_failed()."""
+        self._failed: dict[str, int] = {}
+        """The same, for those of which an attempt has failed since then."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
         """Return whether a line with the event ATTEMPT begins a new attempt.
@@ -115,6 +117,11 @@ class AttemptLog:
         """
         return self._of(said.name).counts(said, finding)
 
+    def is_in_phase_1(self, said: ConnectionLine) -> bool:
+        """Return whether a line is about the IKE SA of our last attempt, before its phase 2."""
+        attempts = self._by_name.get(said.name)
+        return attempts is not None and said.serial is not None and attempts.begun == said.serial
+
     def add(self, name: str, evidence: Evidence) -> None:
         """Keep a piece of evidence about the connection ``name`` (``rw[3]``, or ``rw``).
 
@@ -122,12 +129,17 @@ class AttemptLog:
         """
         attempts = self._of(name)  # first of all: it may drop other connections' evidence
         self._pieces += attempts.add(evidence)
-        if evidence.event is LogEvent.FAILURE and len(self._failed) < MAX_NAMES:
-            self._failed.setdefault(name, evidence.order)
+        if evidence.event is LogEvent.ATTEMPT and len(self._begun) < MAX_NAMES:
+            self._begun.setdefault(name, evidence.order)
+        elif evidence.event is LogEvent.FAILURE and name in self._begun:
+            self._failed[name] = self._begun[name]
 
     def take_failed(self) -> dict[str, int]:
-        """Return the connections with failures since the last call, and the first one's order."""
-        failed, self._failed = self._failed, {}
+        """Return the connections whose attempts both began and failed since the last call.
+
+        With each comes the order of the line that logged the first of these attempts.
+        """
+        failed, self._failed, self._begun = self._failed, {}, {}
         return failed
 
     def note_line(self, said: ConnectionLine, order: int) -> None:

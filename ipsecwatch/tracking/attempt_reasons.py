@@ -164,7 +164,7 @@ class AttemptReasons:
         Such an attempt takes milliseconds where the peer refuses it. A tunnel on demand is WAITING
         before and after it, so that no state shows it. Left out are tunnels that are still being
         tried, and those that the report (of the time ``mono``) lists first or in another state.
-        ``failed`` has the order of the first failure by the connection's name.
+        ``failed`` has the order of the first such attempt by the connection's name.
         """
         if not failed:
             return
@@ -173,7 +173,9 @@ class AttemptReasons:
             told = t.unresolved or t.since_mono == mono
             if names and t.children and record.trying_since is None and not told:
                 first = min(failed[name] for name in names)
-                _show_refusal(record, self._log.attempts.failure(names, first - 1))
+                failure = self._log.attempts.failure(names, first)
+                if failure[0] is not Reason.NONE:
+                    _show_refusal(record, failure)
 
     # --- attempts from outside ------------------------------------------------------------
 

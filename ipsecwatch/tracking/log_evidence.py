@@ -194,6 +194,8 @@ class LogEvidence:
         """
         evidence = self._evidence(line, finding, said.serial)
         whose = self.incoming.whose(said, finding)
+        if finding.reason is Reason.PEER_DELETED and self.attempts.is_in_phase_1(said):
+            whose = Whose.OURS
         if whose is Whose.OURS:
             self._add_attempt(about, evidence)
         else:

@@ -78,6 +78,32 @@ def test_an_attempt_that_came_and_went_between_two_polls_is_the_reason_all_the_s
     assert up.reason is Reason.NONE
 
 
+WANTED = connection("site", policy="IKEv1+PSK+UP")
+V1 = '"site" #1: initiating IKEv1 Main Mode connection'
+QUICK = '"site" #2: initiating Quick Mode IKEv1+PSK+UP {using isakmp#1 msgid:f4c8ab88 proposal=def}'
+DELETED = '"site" #1: received Delete SA payload: self-deleting ISAKMP State #1'
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ((V1, DELETED), Reason.PEER_DELETED),  # it had no address to lend, for example
+        ((V1, QUICK, DELETED), Reason.NONE),  # a Child SA outlives it
+        ((DELETED,), Reason.NONE),
+    ],
+)
+def test_a_peer_that_ends_phase_1_before_there_is_a_phase_2_has_refused_the_attempt(
+    lines: tuple[str, ...], reason: Reason
+) -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [WANTED]))
+    for line in lines:
+        tracker.hear(LogLine(START + 1, line))
+    tracker.observe(poll(5, [WANTED]))
+    (tunnel,) = tracker.tunnels.values()
+    assert (tunnel.state, tunnel.reason) == (TunnelState.CONNECTING, reason)
+
+
 def test_what_failed_before_a_tunnel_was_up_is_no_reason_for_its_loss() -> None:
     tracker = Tracker()
     up = [ike(3, "site"), child(4, "site", 3)]

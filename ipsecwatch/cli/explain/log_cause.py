@@ -113,7 +113,7 @@ _SPECIAL: Final = (
         "of its authority.",
     ),
     _row(
-        r"[^'\"]{0,40}PPK",
+        r"[^'\"]{0,60}PPK",
         "The two sides do not agree on the post-quantum key (PPK).",
         "Compare ppk=, ppk-ids= and the PPKS lines in ipsec.secrets on both sides.",
     ),
@@ -126,6 +126,22 @@ _SPECIAL: Final = (
         r"policy dictates [\w ]{1,40}, but|local policy requires \w{1,20} Mode but peer",
         "One side wants tunnel mode, and the other transport mode.",
         "Compare type= on both sides.",
+    ),
+    _row(
+        r"[\w ]{10,60} INTERNAL_ADDRESS_FAILURE",
+        "The peer has no address for this machine: perhaps all of its addresses are lent.",
+        "Ask the administrator of the peer, who sees its address pool, or end another session.",
+    ),
+    _row(
+        r"(?:max number of retransmissions \(\d+\) reached )?STATE_MODE_CFG_I1\b",
+        "The peer accepted us, and then gave this machine no address (mode config).",
+        "Ask the administrator of the peer whether all of its addresses are lent; compare "
+        "leftmodecfgclient= with what it offers.",
+    ),
+    _row(
+        r"(?:max number of retransmissions \(\d+\) reached )?STATE_XAUTH_I\d\b",
+        "The peer didn't answer to our user name and password (XAUTH).",
+        "Check user name and password, and ask the administrator of the peer for its log.",
     ),
     _row(
         "we require PFS but ",

@@ -11,6 +11,7 @@ from ipsecwatch.libreswan.log_attempts import stories
 
 BEGUN = '"office" #1: initiating IKEv2 connection to 192.0.2.7 using UDP'
 LATE = "timeout exceeded after 7 retransmits.  Possible authentication failure: no acceptable"
+MUTE = "20 second timeout exceeded after 6 retransmits.  No response (or no acceptable response)"
 SAYS = {
     "who refused: the peer": (
         '"office" #2: IKE_AUTH response rejected Child SA with TS_UNACCEPTABLE',
@@ -43,6 +44,22 @@ SAYS = {
     "nobody proves it": (
         '"office" #1: ignoring IKE_SA_INIT response containing NO_PROPOSAL_CHOSEN notification (M',
         "It seems that the peer refused our proposal", "Compare ike=",
+    ),
+    "a post-quantum key that one side insists on": (
+        '"office" #1: connection has ppk=insist but peer does not support PPK',
+        "The two sides do not agree on the post-quantum key", "Compare ppk=",
+    ),
+    "no address, IKEv2": (
+        '"office" #2: IKE_AUTH response rejected Child SA with INTERNAL_ADDRESS_FAILURE',
+        "The peer has no address for this machine", "its address pool",
+    ),
+    "no address, IKEv1": (
+        f'"office" #1: STATE_MODE_CFG_I1: {MUTE}',
+        "gave this machine no address", "addresses are lent",
+    ),
+    "no word about the password": (
+        f'"office" #1: STATE_XAUTH_I1: {MUTE}',
+        "didn't answer to our user name and password", "Check user name",
     ),
 }  # fmt: skip
 
