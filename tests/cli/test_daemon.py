@@ -38,7 +38,7 @@ RUN = 'sys.exit(main.run(["daemon", "--config", sys.argv[2]]))'
 def test_settings_that_are_named_and_are_not_there_are_an_error(
     verb: list[str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "ipsecwatch", *verb, "--config", tmp_path / "none.toml"]
+    command = [sys.executable, "-m", "ipsecwatch", *verb, "--config", f"{tmp_path}/none.toml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     said = f"ipsecwatch: there is no {tmp_path}/none.toml. Give a file that exists\n"
     assert (done.returncode, done.stderr) == (2, said)
