@@ -324,8 +324,8 @@ class _Output:
             text for n, text in ((self.on_desktop, shown), (self.not_shown, printed)) if n
         )
         self._paragraph(
-            f"\n{self.signals} transitions came over D-Bus, {self.entries} entries went to the "
-            f"journal, {told or 'no notifications were shown'}."
+            f"\n{self.signals} transitions came over D-Bus, {self.entries} journal entries were "
+            f"printed, {told or 'no notifications were shown'}."
         )
 
     def _paragraph(self, text: str) -> None:
