@@ -408,7 +408,7 @@ class Admission:
         serve: Serve,
         uid: int,
     ) -> None:
-        """Let ``serve`` reply to a call, in the task that spawn() started.
+        """Make ``serve`` reply to a call, in the task that spawn() started.
 
         Send an error instead if too many calls of the user wait, or if ``serve`` raises.
         """
