@@ -99,7 +99,9 @@ def test_what_readme_shows_is_what_appears() -> None:
 
     def steady(line: str) -> str:
         """Without numbers that are another each time."""
-        return re.sub(r"Back after \d+ s|\d+ (?:notifications|journal entries)|in \d+ s|#\d+", "N", line)
+        return re.sub(
+            r"Back after \d+ s|\d+ (?:notifications|journal entries)|in \d+ s|#\d+", "N", line
+        )
 
     appeared = {steady(line) for line in appears}
     for line in paragraphs([line for line in sample if line.strip() != "…"]):
