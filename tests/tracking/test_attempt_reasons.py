@@ -98,7 +98,7 @@ def test_a_peer_that_ends_phase_1_before_there_is_a_phase_2_has_refused_the_atte
     tracker = Tracker()
     tracker.observe(poll(0, [WANTED]))
     for line in lines:
-        tracker.hear(LogLine(START + 1, line))
+        tracker.add_log_line(LogLine(START + 1, line))
     tracker.observe(poll(5, [WANTED]))
     (tunnel,) = tracker.tunnels.values()
     assert (tunnel.state, tunnel.reason) == (TunnelState.CONNECTING, reason)
