@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Two libreswan hosts on one machine, with ipsecwatch's package installed on one of them."""
+"""Two hosts with real libreswans on one machine; ipsecwatch's package is installed on one."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Two hosts with libreswan: west, which ipsecwatch watches, and east, its peer.
+"""Two hosts with libreswan, called a bed: west, which ipsecwatch watches, and its peer east.
 
-A container where the host's kernel has ESP, else a kernel of their own in User-mode Linux. systemd,
-system bus, journal, units, both plutos and the packets between them are real either way.
+They are in a container if the host's kernel has ESP, else in User-mode Linux, with a kernel of
+their own. In both, systemd, the system bus, the journal, the units, both plutos and the packets
+between them are real.
 """
 
 from __future__ import annotations
@@ -28,14 +29,18 @@ if TYPE_CHECKING:
 
 GUEST: Final = Path(__file__).with_name("guest")
 PATIENCE: Final = 120
-"""Seconds that a boot may take, and anything that a bed is asked for."""
+"""How many seconds a boot may take, and each request to a bed."""
 
 WHACK: Final = "/usr/libexec/ipsec/whack"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a program: its exit code, what it said, and when it began (west's clock)."""
+    """The result of a program that ran on west.
+
+    ``code`` is its exit code, ``said`` its output, and ``began`` the time of its start (west's wall
+    clock).
+    """
 
     code: int
     said: str
@@ -43,10 +48,11 @@ class Answer:
 
 
 class Bed:
-    """Runs while its context lasts. ``shared`` is the folder that it has in common with us.
+    """A bed, which runs while its context lasts. ``suite`` is a release of Debian.
 
-    ``contained``: in a container, whatever the kernel can do; without ESP no tunnel comes up there.
-    ``own_kernel``: in User-mode Linux, with a clock of its own and boots of its own.
+    ``shared`` is a folder that test and bed share. With ``contained``, the bed is a container even
+    if the kernel has no ESP; no tunnel comes up there. With ``own_kernel`` it is in User-mode
+    Linux, so that its clock can be set and its power cut.
     """
 
     def __init__(
@@ -62,7 +68,7 @@ class Bed:
         self._asked = 0
 
     def __enter__(self) -> Self:
-        """Boot. Raises UnbootableError."""
+        """Boot the bed. Raise UnbootableError if that isn't possible here."""
         if os.geteuid() != 0:
             raise UnbootableError("only root can boot a bed")
         desk = self.shared / "desk"
@@ -88,6 +94,10 @@ class Bed:
         return UserModeLinux(self._folder, image(self.suite), self.shared)
 
     def _await(self, file: Path) -> None:
+        """Wait until the file exists.
+
+        Raise UnbootableError if the bed has ended, or after PATIENCE.
+        """
         give_up = time.monotonic() + PATIENCE
         while not file.exists():
             if not self._running or time.monotonic() > give_up:
@@ -95,7 +105,10 @@ class Bed:
             time.sleep(0.05)
 
     def _look(self) -> None:
-        """See that both plutos run: without them it is no bed."""
+        """Check that both plutos run.
+
+        Raise UnbootableError if not: a bed is useless without them.
+        """
         for unit in ("ipsec", "east"):
             if self.try_("systemctl", "is-active", "--quiet", unit).code != 0:
                 raise UnbootableError(f"libreswan ({unit}.service) doesn't start in the bed")
@@ -110,12 +123,15 @@ class Bed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Switch it off; what was written to its disk is dropped."""
+        """Switch the bed off; what was written to its disk is lost."""
         if self._host is not None:
             self._host.stop()
 
     def lose_power(self) -> None:
-        """Take its power away, and boot it again with the disk as it was then."""
+        """Cut the bed's power, and boot it again from its disk as it was then.
+
+        Only for User-mode Linux.
+        """
         assert isinstance(self._host, UserModeLinux)
         self._host.cut()
         desk = self.shared / "desk"
@@ -124,10 +140,10 @@ class Bed:
         self._host.start(self._console)
         self._await(desk / "up")
 
-    # --- what is done there ---------------------------------------------------------------
+    # --- programs on west ------------------------------------------------------------------
 
     def ask(self, *argv: str) -> int:
-        """Have a program run on west; answers what answer() wants to know."""
+        """Start a program on west; return a number for answer()."""
         self._asked += 1
         new = self.shared / "desk" / f"{self._asked}.new"
         new.write_text(json.dumps(argv), encoding="utf-8")
@@ -135,7 +151,10 @@ class Bed:
         return self._asked
 
     def answer(self, number: int, patience: float = PATIENCE) -> Answer:
-        """Wait for what became of it."""
+        """Wait until the program with this number has ended, and return its result.
+
+        Raise TimeoutError after ``patience`` seconds, or if the bed has ended.
+        """
         file = self.shared / "desk" / f"{number}.answer"
         give_up = time.monotonic() + patience
         while not file.exists():
@@ -149,25 +168,25 @@ class Bed:
         return Answer(**found)
 
     def try_(self, *argv: str, patience: float = PATIENCE) -> Answer:
-        """Run a program on west."""
+        """Run a program on west; return its result, whether it succeeded or not."""
         return self.answer(self.ask(*argv), patience)
 
     def run(self, *argv: str, patience: float = PATIENCE) -> str:
-        """Run a program on west that is to succeed; answers what it said."""
+        """Run a program on west, and return its output. Assert that its exit code is 0."""
         done = self.try_(*argv, patience=patience)
         assert done.code == 0, f"{shlex.join(argv)}: {done.code}: {done.said}"
         return done.said
 
     def sh(self, line: str) -> str:
-        """Run a line of shell on west."""
+        """Run a line of shell on west, and return its output. Assert that it succeeds."""
         return self.run("/bin/sh", "-ec", line)
 
     def signals(self) -> list[dict[str, Any]]:
-        """List what the subscriber was told, in order."""
+        """Return all signals that the subscriber on west has received, oldest first."""
         return self._lines("signals")
 
     def scripts(self) -> list[tuple[float, float]]:
-        """List from when to when pluto ran a script, as the subscriber saw it."""
+        """Return when pluto has run scripts, as (begin, end) in west's wall-clock time."""
         seen = self._lines("busy")
         return [(a["at"], b["at"]) for a, b in pairwise(seen) if a["busy"]]
 
@@ -179,13 +198,13 @@ class Bed:
         return [json.loads(line) for line in whole.splitlines()]
 
     def journal(self, *matches: str) -> list[dict[str, Any]]:
-        """List entries of the journal."""
+        """Return the entries of west's journal that match, oldest first."""
         out = self.run("journalctl", "--output=json", "--all", "--no-pager", *matches)
         return [json.loads(line) for line in out.splitlines()]
 
 
 def has_esp() -> bool:
-    """Tell whether this kernel can do IPsec."""
+    """Return whether the host's kernel has ESP, as seen in a network namespace of its own."""
     esp = (
         "ip xfrm state add src 127.0.0.2 dst 127.0.0.3 proto esp spi 0x100 mode tunnel"
         " aead 'rfc4106(gcm(aes))' 0x000102030405060708090a0b0c0d0e0f10111213 128"

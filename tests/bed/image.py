@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is made of a Debian's packages: images to boot a bed from, and our own packages.
+"""Images of Debian to boot beds from, and our packages as built on Debian.
 
-Images hold libreswan, and nothing of ipsecwatch. They are made once and kept outside the checkout;
-what is ours comes at each boot: see guest/.
+An image contains libreswan, and nothing of ipsecwatch. Images are made once, and kept outside the
+checkout. The files in guest/ are added at each boot.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from tests.support.container import UnbootableError
 from tests.support.paths import TOP
 
 LIBRESWAN: Final = {"bookworm": "4.10", "trixie": "5.2"}
-"""The releases of Debian that there are beds of, and their libreswans."""
+"""The releases of Debian for which there are beds, and the release of libreswan in each."""
 
 MMDEBSTRAP: Final = ("unshare", "--mount", "mmdebstrap")
-"""In a mount namespace of its own: one that is killed leaves nothing mounted."""
+"""The command mmdebstrap in a mount namespace of its own, so that no mount is left if it is
+killed."""
 PATIENCE: Final = 600
-"""Seconds that making one may take."""
+"""How many seconds the making of an image, or of packages, may take."""
 
 _SOURCE: Final = (
     "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "build/wheels",
@@ -65,7 +66,7 @@ _IDLE: Final = (
     "proc-sys-fs-binfmt_misc.automount", "apt-daily-upgrade.timer", "e2scrub_all.timer",
     "fstrim.timer", "dpkg-db-backup.timer", "systemd-logind.service",
 )  # fmt: skip
-"""Units that a bed has no use for; each would cost a part of a second at the start."""
+"""Units that a bed doesn't need. Each would make the boot a little slower."""
 
 _FINISH: Final = f"""
 set -e
@@ -89,13 +90,16 @@ systemd-id128 new >"$1/etc/machine-id"
 
 
 def cache() -> Path:
-    """Find the folder where images are kept."""
+    """Return the folder in which images are kept."""
     above = os.environ.get("XDG_CACHE_HOME") or "/var/cache"
     return Path(above) / "ipsecwatch-bed"
 
 
 def image(suite: str) -> Path:
-    """Find the image of a Debian, or make it. Raises UnbootableError."""
+    """Return the path of a Debian's image, which is made if there is none yet.
+
+    Raise UnbootableError if it can't be made.
+    """
     recipe = repr((suite, _PACKAGES, _INIT, _FINISH))
     path = cache() / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.ext4"
     if path.exists():
@@ -115,6 +119,7 @@ def image(suite: str) -> Path:
 
 
 def _make(suite: str, path: Path) -> None:
+    """Make a Debian's image, and remove older ones of it."""
     for old in path.parent.glob(f"{suite}-*"):
         old.unlink()
     with tempfile.TemporaryDirectory(dir=path.parent) as work:
@@ -130,9 +135,10 @@ def _make(suite: str, path: Path) -> None:
 
 
 def package(suite: str, folder: Path) -> Path:
-    """Build our packages on a Debian, and have lintian look; answers where the service's is.
+    """Build our packages on a Debian, and check them with lintian.
 
-    Raises UnbootableError where there is no such Debian to be had.
+    Return the path of the package ``ipsecwatch``. Raise UnbootableError if that Debian can't be
+    installed. A failed build fails the test.
     """
     source = folder / "source.tar"
     with tarfile.open(source, "w") as tar:
@@ -154,7 +160,10 @@ def package(suite: str, folder: Path) -> Path:
 
 
 def mirror() -> list[str]:
-    """Find where this system gets Debian from; nothing where it is another one."""
+    """Return the address from which this system gets Debian's packages, in a list.
+
+    The list is empty if this system isn't Debian.
+    """
     known = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages",
          "Label: Debian"],
@@ -164,7 +173,10 @@ def mirror() -> list[str]:
 
 
 def run(*argv: str, given: str = "") -> None:
-    """Run a program that is to succeed. Raises UnbootableError, with the last that it said."""
+    """Run a program with ``given`` as its input.
+
+    Raise UnbootableError, with its last line of output, if it fails or takes too long.
+    """
     try:
         done = subprocess.run(
             argv, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Playing a scenario in a bed, and holding together all that tells of it."""
+"""Plays a scenario in a bed, and compares signals, journal and pluto's log."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from tests.bed.scenarios import Scenario, Step
 
 PATIENCE: Final = 120.0
-"""Seconds that any signal may take to come."""
+"""How many seconds a test waits for a signal."""
 REST: Final = 1.0
-"""Seconds in which the service has no question free, since the last one cost so much (2 %)."""
+"""Seconds without any poll before a scenario, so that the service may ask pluto at once: its polls
+may take 2 % of pluto's time."""
 
 _IDS: Final = {
     "TunnelUp": message_ids.UP,
@@ -39,7 +40,11 @@ _QUIET: Final = {"down", "waiting"}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A TunnelStateChanged, and the signal with the same serial that came before it."""
+    """A TunnelStateChanged signal that the subscriber received.
+
+    ``told`` is the name of the signal with the same serial number that came before it, such as
+    "TunnelUp"; None if there was none. ``at`` is when it was received (west's wall clock).
+    """
 
     at: float
     name: str
@@ -52,31 +57,35 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """When what a step brought about was logged, or else begun, and when the signal of it came."""
+    """How late one signal came. Times are seconds of west's wall clock.
+
+    ``signal`` is when the signal was received, and ``within`` by how many seconds it may be late.
+    """
 
     scenario: str
     tunnel: str
     state: str
     due: float
-    """When it was logged, or so many seconds after that."""
+    """When the signal was due: when the cause was logged, or the step begun, plus the step's
+    delay."""
     free: float
-    """When pluto could be asked, from then on: it answers nobody while it waits for a script. Where
-    systemd tells of it, nobody has to."""
+    """From when on pluto could be asked: it answers nobody while it waits for a script. It is
+    ``due`` if the change was reported by systemd, for which pluto isn't asked."""
     signal: float
     within: float
 
     @property
     def late(self) -> float:
-        """Seconds from then until the signal."""
+        """How many seconds after ``free`` the signal came."""
         return self.signal - self.free
 
 
 NEXT: Final = 0.1
-"""Seconds in which pluto begins another script, rather than looks who asks."""
+"""How many seconds after its last script pluto may begin another one before it answers."""
 
 
 def free(due: float, scripts: list[tuple[float, float]]) -> float:
-    """Find when pluto had no script to wait for, ``due`` or later."""
+    """Return the first time, from ``due`` on, at which pluto waits for none of these scripts."""
     for begin, end in scripts:
         if begin <= due + NEXT and due < end:
             due = end
@@ -84,7 +93,7 @@ def free(due: float, scripts: list[tuple[float, float]]) -> float:
 
 
 def install(bed: Bed, deb: Path) -> None:
-    """Install the package as a user would, and subscribe."""
+    """Install the package as a user does, and start the subscriber."""
     (bed.shared / "ipsecwatch.deb").write_bytes(deb.read_bytes())
     bed.run("dpkg", "--install", "/host/ipsecwatch.deb", patience=120)
     assert bed.run("systemctl", "is-active", "ipsecwatch") == "active\n"
@@ -97,10 +106,13 @@ _PLUTO: Final = "/usr/libexec/ipsec/pluto --config /etc/ipsec.conf --nofork"
 
 
 def choose(bed: Bed, way: Way) -> None:
-    """Have the service woken in some way, or by nobody. It is restarted for that."""
+    """Set up how the service notices changes: ``way``.
+
+    Restart it, unless that is set up already.
+    """
     unit = "ipsec.service" if way.hears else "nobody.service"
     kernel = "cp /usr/share/ipsecwatch/xfrm.conf $drop_in" if way is Way.KERNEL else ":"
-    # From 5.1 on the status names the file.
+    # From 5.1 on, the status names the log file.
     named = way is not Way.FILE or tuple(map(int, LIBRESWAN[bed.suite].split("."))) >= (5, 1)
     bed.sh(
         f"""
@@ -130,17 +142,20 @@ _RUN: Final = {
         echo 'ExecStop=/usr/libexec/ipsec/whack --shutdown\nTimeoutStopSec=8' >>$other
         echo 'ExecStopPost=/bin/sh -c "ip xfrm policy flush; ip xfrm state flush"' >>$other""",
 }
-"""How west's pluto is run otherwise."""
+"""Shell lines that set up how west's pluto is run, if it isn't run as usual."""
 
 
 def manager(bed: Bed, verb: str, *words: str) -> Any:  # noqa: ANN401 - as JSON is
-    """Ask the service something."""
+    """Call a method of the service, or read a property, with busctl; return the value.
+
+    Return None if that fails.
+    """
     done = bed.try_("busctl", "--json=short", verb, *_MANAGER, *words)
     return json.loads(done.said)["data"] if done.code == 0 else None
 
 
 def settle(bed: Bed, way: Way = Way.WOKEN) -> None:
-    """Bring all back to where nothing is up, and have the service know it."""
+    """Restart both plutos, so that no tunnel is up, and wait until the service knows that."""
     bed.sh(f"/opt/bed/wire mend; systemctl reset-failed; systemctl restart east {way.unit}")
     bed.run("systemctl", "start", "ipsecwatch")
 
@@ -155,6 +170,7 @@ def settle(bed: Bed, way: Way = Way.WOKEN) -> None:
 
 
 def until(true: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait until a condition is true. Raise AssertionError after ``patience`` seconds."""
     give_up = time.monotonic() + patience
     while not true():
         assert time.monotonic() < give_up, f"not so within {patience} s"
@@ -162,7 +178,7 @@ def until(true: Callable[[], object], patience: float = PATIENCE) -> None:
 
 
 def changes(bed: Bed) -> list[Change]:
-    """List all transitions that the subscriber was told of."""
+    """Return all transitions that the subscriber has received, oldest first."""
     found: list[Change] = []
     told: dict[int, str] = {}
     for line in bed.signals():
@@ -173,12 +189,12 @@ def changes(bed: Bed) -> list[Change]:
             found.append(change)
         else:
             told[body[-2]] = line["member"]
-    assert len(told) <= 1, told  # the other half may be under way
+    assert len(told) <= 1, told  # the TunnelStateChanged for the last one may not have come yet
     return found
 
 
 class Play:
-    """One scenario, from a bed that is settled."""
+    """Plays one scenario, from a bed that is settled."""
 
     def __init__(self, bed: Bed, scenario: Scenario, way: Way) -> None:
         self.bed = bed
@@ -186,7 +202,8 @@ class Play:
         self.way = way
         self.rows: list[Row] = []
         self.peace = 0.0
-        """Seconds that the service leaves pluto in peace after an answer, whatever happens."""
+        """For how many seconds after an answer the service doesn't ask pluto again, whatever
+        happens."""
         self._heard = 0
         self._first = 0
         self._began = 0.0
@@ -194,7 +211,10 @@ class Play:
         self._expected: list[tuple[str, str]] = []
 
     def run(self) -> None:
-        """Play it, and check all but how late the signals were: see ``rows``."""
+        """Play the scenario, and check signals and journal.
+
+        How late the signals were is in ``rows``.
+        """
         choose(self.bed, self.way)
         settle(self.bed, self.way)
         self.peace = BUDGET * float(self.bed.run("/opt/bed/cost"))
@@ -223,6 +243,10 @@ class Play:
         return said.rpartition("cursor: ")[2].strip()
 
     def _step(self, step: Step) -> None:
+        """Run one step, and wait for its signal.
+
+        If the step has no state, check that no signal came about the tunnels of this scenario.
+        """
         number = self.bed.ask("/bin/sh", "-c", step.do) if step.do else 0
         change = self._wait(step) if step.state else None
         said = ""
@@ -240,6 +264,7 @@ class Play:
         assert not [c for c in changes(self.bed)[self._heard :] if c.name in ours], step
 
     def _take(self, step: Step, change: Change) -> None:
+        """Check a step's signal, and keep it to be timed."""
         self._due.append((step, self._began, change))
         assert change.told == (step.told or None), (step, change)
         if self.way.hears:
@@ -248,6 +273,7 @@ class Play:
             self._expected.append((step.tunnel, step.told))
 
     def _wait(self, step: Step) -> Change:
+        """Wait for the step's signal, and return it. Raise AssertionError after PATIENCE."""
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up:
             for number, change in enumerate(changes(self.bed)):
@@ -261,6 +287,7 @@ class Play:
         raise AssertionError(f"{step}: not told. Told: {heard}. Logged:\n{self._log()}")
 
     def _log(self) -> str:
+        """Return the last lines of pluto's log, without those about the loading of connections."""
         if self.way is Way.FILE:
             said = "\n".join(text for _, text in self._logged_in_file())
         else:
@@ -273,7 +300,7 @@ class Play:
         return "\n".join(line for line in said.splitlines() if not loading.search(line))
 
     def _logged_in_file(self) -> list[tuple[float, str]]:
-        """List what pluto has written to its file, and when; west has UTC."""
+        """Return the lines in pluto's log file, each with the time at which it was written."""
         said, found = self.bed.run("tail", "--lines=2000", LOG_FILE), list[tuple[float, str]]()
         for line in said.splitlines():
             if (stamp := naive(line.encode(), time.time())) is not None:
@@ -283,16 +310,18 @@ class Play:
     # --- the three stories ----------------------------------------------------------------
 
     def _check_told(self, heard: list[Change]) -> None:
+        """Check that the signals of the scenario's tunnels are those that its steps expect."""
         tunnels = {name for name, _ in self._expected}
         told = [(c.name, c.told) for c in heard if c.told and c.name in tunnels]
         assert told[: len(self._expected)] == self._expected, heard
-        # What pluto brings back by itself later is its affair.
+        # pluto may bring tunnels up again by itself later.
         assert all(t == "TunnelUp" for _, t in told[len(self._expected) :]), heard
         assert not [c for c in heard if c.reason == "bad-output"], heard
 
     def _check_journal(self, heard: list[Change], entries: list[dict[str, Any]]) -> None:
+        """Check that each signal has its journal entry, in the same order, and a catalog text."""
         ours = [e for e in entries if "IPSECWATCH_SERIAL" in e]
-        # What came before the first or after the last of these is there as well.
+        # There are also entries of transitions before the first signal and after the last one.
         written = iter([transition_entry(e) for e in ours])
         missing = [c for c in heard if transition_signal(c) not in written]
         assert not missing, f"not in the journal, or not in this order: {missing}"
@@ -306,6 +335,7 @@ class Play:
             assert "@IPSECWATCH" not in explained, explained
 
     def _time(self, entries: list[dict[str, Any]]) -> None:
+        """Find out when each signal was due, from pluto's and systemd's log lines; add the rows."""
         scripts, unit = self.bed.scripts(), self.way.unit
         told = [
             (logged_at(e), str(e["MESSAGE"]), e.get("_SYSTEMD_UNIT") == unit)
@@ -318,7 +348,7 @@ class Play:
             logged = [
                 (at, scripts if is_plutos else [])
                 for at, text, is_plutos in told
-                # A waker of the kernel's can be ahead of pluto's log, by a part of a second.
+                # A kernel event can come before pluto's log line, by a part of a second.
                 if began - 0.1 <= at <= change.at + 1
                 and step.cause
                 and re.search(step.cause, text, re.MULTILINE)
@@ -341,16 +371,16 @@ class Play:
 
 
 def logged_at(entry: dict[str, Any]) -> float:
-    """When an entry was handed to journald, by the clock of its machine."""
+    """Return when a journal entry was logged, by the wall clock of its machine."""
     return int(entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"]) / 1e6
 
 
 def transition_signal(c: Change) -> tuple[str, ...]:
-    """What an entry of the journal is to have of a signal."""
+    """Return the values of a signal that its journal entry must have, too."""
     return (str(c.serial), c.name, c.old, c.new, c.reason, _IDS[c.told])
 
 
 def transition_entry(entry: dict[str, Any]) -> tuple[str, ...]:
-    """What it has."""
+    """Return the values of a journal entry that transition_signal() returns of its signal."""
     names = ("SERIAL", "TUNNEL", "OLD_STATE", "STATE", "REASON")
     return (*(entry[f"IPSECWATCH_{name}"] for name in names), entry["MESSAGE_ID"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What happens in a bed, and what is to be told of it: a table."""
+"""A table of what happens in a bed, and of the signals that must follow."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from typing import Final
 from tests.bed.bed import WHACK
 
 STUCK_AFTER: Final = 10.0
-"""As guest/etc/ipsecwatch has it."""
+"""The setting ``stuck_after`` in guest/etc/ipsecwatch, in seconds."""
 TIMEOUT: Final = 10.0
-"""Seconds that the service waits for an answer of pluto's."""
+"""The setting ``timeout``: for how many seconds the service waits for an answer of pluto."""
 POLLED: Final = 5.0 + 1.0
-"""Seconds after pluto's log within which a poll finds what happened: a tick and a second."""
+"""How many seconds after pluto's log line the signal may come if the service is only polling: the
+interval between polls, and a second."""
 WOKEN: Final = 0.5
-"""And a poll that its log brought about."""
+"""How many seconds after pluto's log line the signal may come if something wakes the service."""
 
 
 class Way(StrEnum):
-    """How the service gets to know that it should look."""
+    """How the service notices that it should poll."""
 
     WOKEN = "woken"
-    """By pluto's log and by systemd, as it is installed."""
+    """By pluto's log in the journal and by systemd, as after an installation."""
     FILE = "file"
-    """By the file that pluto logs to, and by systemd."""
+    """By the file to which pluto logs, and by systemd."""
     OTHER = "other"
-    """By the log of a pluto that another unit runs, of which the settings say nothing."""
+    """By the log of a pluto in another unit, which the settings don't name."""
     KERNEL = "kernel"
-    """By the kernel's XFRM events alone: the drop-in, and no log."""
+    """By the kernel's XFRM events only, with the drop-in for them and without pluto's log."""
     POLLED = "polled"
-    """By nobody, but for pluto's socket when that comes or goes: at every tick."""
+    """By nothing but the regular polls, and by pluto's socket when it comes or goes."""
 
     @property
     def unit(self) -> str:
@@ -40,85 +41,94 @@ class Way(StrEnum):
 
     @property
     def hears(self) -> bool:
-        """Whether pluto's log is heard, so that reasons are those that it gives."""
+        """Whether the service reads pluto's log, and so announces the log's reasons."""
         return self in (Way.WOKEN, Way.FILE, Way.OTHER)
 
     @property
     def within(self) -> float:
-        """Seconds after pluto's log within which the signal is to come."""
+        """How many seconds after pluto's log line the signal may come."""
         return POLLED if self is Way.POLLED else WOKEN
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something is done, and something follows.
+    """Something that is done, and the signal that must follow.
 
-    ``do`` is a line of shell on west, "" where the step before brings about this one, too. The step
-    is over when ``tunnel`` has become ``state`` by a signal, or, without a state, when the line has
-    ended and pluto has logged ``cause``; then it is seen to that nothing was told.
+    ``do`` is a line of shell that is run on west; "" if the step before causes this one, too. The
+    step is over when a signal says that ``tunnel`` has changed to ``state``, a regular expression.
+    A step without a state is over when the shell has ended and pluto has logged ``cause``; then no
+    signal may have come.
     """
 
     do: str
     state: str = ""
     tunnel: str = ""
     told: str = ""
-    """The signal that tells of it besides TunnelStateChanged, if one does."""
+    """The signal that must come before TunnelStateChanged, such as "TunnelUp"; "" for none."""
     reason: str = ""
-    """Where the log may be heard."""
+    """The reason that the signal must have, if the service reads pluto's log; "" for any."""
     cause: str = ""
-    """What pluto, or systemd, logs of it, as a regular expression: the signal is timed against the
-    first such line. Without one, against the beginning of the line of shell."""
+    """A regular expression for the line of pluto or systemd from whose time on the signal is due:
+    the first such line. Without one, the signal is due when the shell begins."""
     last: bool = False
-    """Against the last such line before the signal: each Child SA has one."""
+    """Whether the last such line before the signal counts instead, since there is one for each
+    Child SA."""
     delay: float = 0.0
-    """Seconds after that at which it is due."""
+    """How many seconds after that the signal is due."""
     within: float = 0.0
-    """Seconds after it is due within which it is to come, where the way's are too few."""
+    """How late the signal may be in seconds, if that is more than the way's ``within``."""
     says: str = ""
-    """What the line of shell is to print, as a regular expression."""
+    """A regular expression for what the line of shell must print."""
     ways: tuple[Way, ...] = tuple(Way)
-    """The ways in which it is waited for; its line of shell is run in all of them."""
+    """The ways in which the signal is checked; in other ways, only the line of shell is run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Steps from a bed on which nothing is up, to be held against signals and journal."""
+    """Steps that are played from a bed on which no tunnel is up, to check signals and journal."""
 
     name: str
     steps: tuple[Step, ...]
     ways: tuple[Way, ...] = (Way.WOKEN, Way.POLLED)
     short: bool = False
-    """Part of the test command, too."""
+    """Whether it is also played by the test command."""
     barren: bool = False
-    """No tunnel comes up: it can be played where the kernel has no ESP."""
+    """Whether no tunnel comes up in it, so that it can be played without ESP in the kernel."""
 
 
 def _named(name: str) -> str:
-    """Match how pluto's lines about a connection begin."""
+    """Return a regular expression for the beginning of pluto's lines about a connection."""
     return f'^"{name}[^"]*"'
 
 
 def _up(name: str, do: str = "") -> Step:
+    """Return the step that brings a tunnel up."""
     # An instance's name, as in "road"[1], is followed by its peer's address.
     cause = rf"{_named(name)}.* #\d+: .*(established Child SA|IPsec SA established)"
     return Step(do or f"/opt/bed/up {name}", "up", name, "TunnelUp", cause=cause, last=True)
 
 
 def _gone(name: str) -> str:
-    """What each release logs when a Child SA is no more: how much it carried."""
+    """Return a regular expression for the line that each release logs when a Child SA is gone.
+
+    That line says how much it carried.
+    """
     return rf"{_named(name)}.* #\d+: ESP traffic information"
 
 
 def _down(name: str) -> Step:
+    """Return the step that takes a tunnel down by hand."""
     do = f"{WHACK} --name {name} --terminate"
     return Step(do, "waiting|down", name, "TunnelDown", "operator", _gone(name), last=True)
 
 
 def _ping(west: str, east: str) -> Step:
+    """Return the step that pings one address from another, without loss."""
     return Step(f"ping -c 2 -i 0.2 -W 2 -I {west} {east}", says=" 0% packet loss")
 
 
 def _stuck(name: str, reason: str) -> tuple[Step, Step]:
+    """Return the steps in which a tunnel can't be established, for this reason."""
     begins = rf"{_named(name)}.*: initiating IKEv2 connection"
     return (
         Step(f"/opt/bed/up {name} --asynchronous", "connecting", name, cause=begins),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Many random operations in a bed, and whether all who tell of them agree afterwards.
+"""Does many random operations in a bed, then compares what signals, journal and pluto's log say.
 
     python -m tests.bed.soak --deb FILE [--debian trixie] [--operations 1000] [--seed 1]
 
-Needs what ``packaging/dev bed`` needs.
+It needs what ``packaging/dev bed`` needs.
 """
 
 from __future__ import annotations
@@ -36,25 +36,27 @@ if TYPE_CHECKING:
 
 TUNNELS: Final = ("site", "multi", "dpd", "rekey", "wrongkey", "main")
 WARM: Final = 50
-"""Operations after which memory and file descriptors are first counted."""
+"""After how many operations memory and file descriptors are measured for the first time."""
 GROWTH: Final = 4096
-"""KiB by which the service may grow; caches fill, and a leak of each transition would be more."""
+"""By how many KiB the service may grow after that: its caches fill. A leak at each transition would
+be larger."""
 
 OPERATIONS: Final[dict[str, int]] = {
     "up": 40, "down": 30, "peer": 10, "cut": 6, "reload": 6, "restart": 4, "kill": 2, "east": 2,
 }  # fmt: skip
-"""What is done, and how often of a hundred."""
+"""The operations, and how many of a hundred are of each kind."""
 
 LONGEST: Final = 60
-"""Seconds that an operation may take."""
+"""After how many seconds an operation is given up."""
 _TIMED_OUT: Final = 124
-"""timeout(1)'s exit code."""
+"""The exit code of timeout(1) after the time."""
 
 SLACK: Final = 20.0
-"""Seconds between two stories about one thing; pluto is asked rarely when it answers slowly."""
+"""How many seconds a signal may differ from pluto's log: pluto is polled rarely when it answers
+slowly."""
 
 _UP: Final = re.compile(r'^"([a-z]+)[/"].*(?:established Child SA|IPsec SA established)')
-# A Child that the peer deleted shows first by what it has carried (4.10).
+# The first line about a Child SA that the peer has deleted is about its traffic (4.10).
 _LOSS: Final = re.compile(
     r'^"([a-z]+)[/"].*(?:terminating SAs|delet|liveness|no response|expire|traffic information)'
 )
@@ -62,7 +64,7 @@ _STOP: Final = re.compile(r"[Ss]hutting down|Main process exited|Stopping ipsec|
 
 
 def command(what: str, name: str) -> str:
-    """Put an operation as a line of shell, which ends soon."""
+    """Return an operation on a tunnel as a line of shell."""
     return {
         "up": f"/opt/bed/up {name} --asynchronous",
         "down": f"{WHACK} --name {name} --terminate",
@@ -76,9 +78,9 @@ def command(what: str, name: str) -> str:
 
 
 def size(bed: Bed) -> tuple[str, int, int]:
-    """Look at the service: its process id, KiB of memory, and file descriptors.
+    """Return the service's process id, its memory in KiB, and how many file descriptors it has.
 
-    Of its memory what is its own: the journal that it reads is mapped, and grows with all it did.
+    Only anonymous memory counts: the mapped journal files grow whatever the service does.
     """
     said = bed.sh(
         "cd /proc/$(systemctl show --value --property=MainPID ipsecwatch); basename $PWD;"
@@ -89,7 +91,10 @@ def size(bed: Bed) -> tuple[str, int, int]:
 
 
 def soak(bed: Bed, operations: int, seed: int, limit: float) -> list[str]:
-    """Do it; answers what doesn't agree."""
+    """Do the operations, and return a sentence about each disagreement afterwards.
+
+    Stop after ``limit`` seconds. Print what was done.
+    """
     dice = random.Random(seed)
     done: Counter[str] = Counter()
     late: Counter[str] = Counter()
@@ -127,7 +132,7 @@ def soak(bed: Bed, operations: int, seed: int, limit: float) -> list[str]:
         wrong.append(f"the service was process {first[0]}, and is {last[0]}")
     ends = [at for at, text in logged if _STOP.search(text)]
     for c in told:
-        # One that is killed while it answers leaves half an answer.
+        # A pluto that is killed while it answers leaves half an answer.
         if c.reason == "bad-output" and not any(abs(c.at - at) < 2 for at in ends):
             wrong.append(f"{c}: {details(bed, c)}")
     if last[1] > first[1] + GROWTH or last[2] > first[2] + 2:
@@ -136,13 +141,13 @@ def soak(bed: Bed, operations: int, seed: int, limit: float) -> list[str]:
 
 
 def details(bed: Bed, change: Change) -> list[str]:
-    """Look up what was wrong with an answer."""
+    """Return the details that the journal has about a transition."""
     name = f"IPSECWATCH_SERIAL={change.serial}"
     return [e.get("IPSECWATCH_DETAIL", "") for e in bed.journal(name)]
 
 
 def log(bed: Bed) -> list[tuple[float, str]]:
-    """List what pluto logged, and systemd of it, with the time of each."""
+    """Return the lines that pluto and systemd logged about pluto, each with its time."""
     entries = bed.journal("_SYSTEMD_UNIT=ipsec.service", "+", "UNIT=ipsec.service")
     return [(logged_at(e), e["MESSAGE"]) for e in entries if isinstance(e.get("MESSAGE"), str)]
 
@@ -150,12 +155,12 @@ def log(bed: Bed) -> list[tuple[float, str]]:
 def disagreements(
     told: list[Change], entries: list[dict[str, Any]], logged: list[tuple[float, str]]
 ) -> list[str]:
-    """Hold the three stories together."""
+    """Compare signals, journal entries and log lines; return a sentence about each disagreement."""
     wrong = []
     ours = [e for e in entries if "IPSECWATCH_SERIAL" in e]
     written = [transition_entry(e) for e in ours]
     announced = [transition_signal(c) for c in told]
-    # The subscriber came when the service had run for a moment.
+    # The subscriber began when the service had already run for a moment.
     skipped = written.index(announced[0]) if announced and announced[0] in written else 0
     if written[skipped:] != announced:
         wrong.append(f"journal and bus differ: {len(written) - skipped} and {len(announced)}")
@@ -185,7 +190,10 @@ def disagreements(
 
 
 def _is_told(at: float, name: str, told: list[Change]) -> bool:
-    """Tell whether it was up, or partly up, at some moment from then on."""
+    """Return whether signals say that a tunnel was up, or partly up, around the time ``at``.
+
+    That is: from 2 s before to SLACK seconds after, or by the last signal before that.
+    """
     state = ""
     for c in told:
         if c.name != name:
@@ -199,7 +207,7 @@ def _is_told(at: float, name: str, told: list[Change]) -> bool:
 
 
 def main() -> int:
-    """Run it from the command line."""
+    """Run a soak with the command line's options; return the exit code (3: no bed can run here)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--deb", type=Path, required=True, help="the package ipsecwatch")
     parser.add_argument("--debian", choices=list(LIBRESWAN), default="bookworm")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The installed package beside a real libreswan: what signals, journal and pluto's log tell.
+"""The installed package beside a real libreswan: do signals and journal say what pluto's log says?
 
-The test command plays a short form; ``packaging/dev bed`` all of it, with a package that was built
-on the Debian where it is installed.
+The test command plays some scenarios. ``packaging/dev bed`` plays all of them, with a package that
+was built on the Debian on which it is installed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def bed(
 ) -> Iterator[Bed]:
     suite = request.param
     try:
-        # After debs, which has fetched what is needed for it.
+        # This comes after the fixture debs, which downloads what it needs.
         whole = request.config.getoption("--bed") == "full"
         deb = package(suite, tmp_path_factory.mktemp(suite)) if whole else debs["ipsecwatch"]
         with Bed(suite, tmp_path_factory.mktemp("bed")) as booted:
@@ -67,7 +67,7 @@ def test_what_happens_is_told_on_the_bus_and_in_the_journal(
         with Path(table).open("a", encoding="utf-8") as out:
             out.writelines(_line(bed, way, row, play.peace) for row in play.rows)
     if request.config.getoption("--bed") == "full":
-        # In the test command it is enough that all comes: others use the machine as well.
+        # In the test command the signals only have to come: other tests use the machine as well.
         for row in play.rows:
             assert row.late <= row.within + play.peace, row
 
@@ -104,7 +104,7 @@ def _line(bed: Bed, way: Way, row: Row, peace: float) -> str:
 
 
 def test_a_container_is_a_bed_as_well(debs: dict[str, Path], tmp_path: Path) -> None:
-    """Where the kernel has ESP, containers are all beds: here they are seen to boot elsewhere."""
+    """Test that a container boots as a bed, also on a kernel without ESP."""
     [barren, *_] = [s for s in SCENARIOS if s.barren]
     try:
         with Bed("bookworm", tmp_path, contained=True) as booted:

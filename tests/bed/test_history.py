@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch history`` beside a witness who looks each second, through all that can go wrong.
+"""Compares ``ipsecwatch history`` with a witness that looks each second; many things go wrong.
 
-A service that is killed, a clock that is set, a pluto that hangs, a machine that loses its power.
-``--bed-rest=S`` has something happen every so many seconds: with 200 it takes an hour.
+The service is killed, the clock is set, pluto hangs, and the machine loses its power. With
+``--bed-rest=S`` something happens every S seconds; with 200 the test takes an hour.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.thorough, pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
 
 FIRST_LOOK: Final = 8.0
-"""Seconds that a service may take from its start to its first look, on this slow kernel."""
+"""How many seconds the service may take from its start to its first poll, on this slow kernel."""
 HANGING: Final = 60.0
-"""Seconds for which pluto hangs at most: after 200 systemd kills it (WatchdogSec=)."""
+"""For how many seconds pluto hangs at most: systemd kills it after 200 (WatchdogSec=)."""
 BESIDE: Final = 3.0
-"""Seconds that the witness, who looks each second, and a poll may be apart at a change."""
+"""By how many seconds the witness and a poll may differ about the time of a change."""
 
 
 @dataclass(frozen=True)
 class Witnessed:
-    """What the witness saw, in seconds of the monotonic clock."""
+    """What the witness saw. Times are in seconds of the monotonic clock."""
 
     alive: float
-    """The service's process was there."""
+    """How long the service's process was there."""
     up: float
-    """Meanwhile site had a Child SA."""
+    """How long, of that, the tunnel ``site`` had a Child SA."""
     unknown: float
-    """Meanwhile pluto gave no answer."""
+    """How long, of that, pluto gave no answer."""
     changes: int
-    """How often that changed, or the service came or went."""
+    """How often ``site`` came up, went down or became unknown, or the service's process changed."""
 
 
 def witnessed(bed: Bed) -> Witnessed:
+    """Return what the witness's file says."""
     lines = (bed.shared / "witness").read_text().splitlines()
     samples = [json.loads(line) for line in lines]
     alive = up = unknown = 0.0
@@ -73,7 +74,7 @@ def test_history_tells_what_a_witness_saw(
             play(bed, rest)
             told = json.loads(bed.run("ipsecwatch", "history", "--json", f"--since=@{begin}"))
             seen = witnessed(bed)
-            bed.sh("cp -r /var/log/journal /host/journal")  # for whoever looks into a failure
+            bed.sh("cp -r /var/log/journal /host/journal")  # to examine a failure
             for options in ((), ("site",), ("--users",)):
                 print(bed.run("ipsecwatch", "history", *options))
     except UnbootableError as e:
@@ -82,7 +83,7 @@ def test_history_tells_what_a_witness_saw(
 
 
 def play(bed: Bed, rest: float) -> None:
-    """Have things happen to site, to the service, to the clock and to the machine."""
+    """Change the tunnel ``site``, service, clock and machine, and wait ``rest`` s after each."""
     bed.run("systemctl", "add-wants", "bed.target", "ipsecwatch")
     bed.run("systemd-run", "--quiet", "--unit=witness", "/opt/bed/witness")
     down = f"{WHACK} --name site --terminate"
@@ -103,7 +104,7 @@ def play(bed: Bed, rest: float) -> None:
     ):
         bed.sh(line)
         time.sleep(min(rest, HANGING) if "STOP" in line else rest)
-    # Nothing was logged while all was quiet: what shows that the machine ran is somebody's entry.
+    # While nothing changed, nothing was logged: this entry shows that the machine still ran.
     bed.sh("echo 'still here' | systemd-cat; journalctl --sync; sync")
     bed.lose_power()
     bed.run("systemd-run", "--quiet", "--unit=witness", "/opt/bed/witness")
@@ -121,7 +122,7 @@ def play(bed: Bed, rest: float) -> None:
 
 
 def compare(told: dict[str, Any], seen: Witnessed) -> None:
-    """Hold the history against what was seen."""
+    """Check that the history agrees with what the witness saw."""
     (site,) = [t for t in told["tunnels"] if t["name"] == "site"]
     print(f"watched {told['watched']:.0f} s, witnessed {seen.alive:.0f} s")
     print(f"up {site['seconds']['up']:.0f} s, witnessed {seen.up:.0f} s")
@@ -131,7 +132,7 @@ def compare(told: dict[str, Any], seen: Witnessed) -> None:
     assert seen.alive - FIRST_LOOK * len(runs) <= told["watched"] <= seen.alive + BESIDE * len(runs)
     assert abs(site["seconds"]["up"] - seen.up) <= BESIDE * seen.changes
     assert seen.unknown > 0
-    # It was asked last when it still answered, and is unreachable when it hasn't for 10 s.
+    # pluto answered when it was last asked, and is unreachable once it hasn't answered for 10 s.
     assert seen.unknown - 10 - 5 - BESIDE <= site["not_known"] <= seen.unknown + BESIDE
     reasons = [o["reason"] for o in site["outages"]]
     assert reasons == ["peer-deleted"], "what was done by hand is no outage"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The packages on a system whose own Python is too old, with a newer one beside it.
+"""The packages on a system whose own Python is too old, with a newer Python beside it.
 
-A Debian 11 (Python 3.9, systemd 247) with Python 3.11 and its libraries of Debian 12: the oldest
-systemd that there is here, and nothing of python3-systemd. Its own Python can't be run.
+The system is Debian 11 (systemd 247) with the Python 3.11 of Debian 12 and its libraries. It has
+the oldest systemd of all tests, and no python3-systemd. Its own Python 3.9 can't be run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NEWER = (
     "python3.11", "python3.11-minimal", "libpython3.11-stdlib", "libpython3.11-minimal", "libc6",
     "libc-bin", "libffi8", "libsqlite3-0", "libexpat1", "libssl3",
 )  # fmt: skip
-"""Of Debian 12: all that its Python 3.11 needs."""
+"""All packages of Debian 12 that its Python 3.11 needs."""
 
 ADD_NEWER = f"""
 set -e
@@ -51,7 +51,7 @@ After=basic.target dbus.socket
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the system's files."""
+    """Install the system's files in a folder, and return the folder."""
     folder = tmp_path_factory.mktemp("bullseye")
     hook = folder / "hook"
     hook.write_text(f"#!/bin/sh\n{ADD_NEWER}")
@@ -69,7 +69,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Build packages of either family for the newer Python."""
+    """Build a Debian package and an RPM for the newer Python; return the path of each."""
     deb, rpm = tmp_path_factory.mktemp("deb"), tmp_path_factory.mktemp("rpm")
     options = ["--define=rhel 9", "--define=dist .el9"]
     debs = build(deb, "deb", "*.deb", *DEB_TOOLS, PYTHON=PYTHON)
@@ -79,6 +79,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def machine(root: Path, packages: dict[str, Path], tmp_path: Path) -> Iterator[Machine]:
+    """Boot the system with both packages in /opt, and yield it."""
     files, units = tmp_path / "files", tmp_path / "units"
     (files / "opt").mkdir(parents=True)
     for family, package in packages.items():
@@ -94,6 +95,7 @@ def machine(root: Path, packages: dict[str, Path], tmp_path: Path) -> Iterator[M
 
 
 def inside(machine: Machine, line: str) -> str:
+    """Run a line of shell in the machine, assert that it succeeds, and return its output."""
     done = machine.run("/bin/sh", "-c", f"cd /; {line}")
     assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
     return done.stdout.strip()

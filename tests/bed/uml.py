@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine in User-mode Linux: a kernel of its own as a process, with ESP wherever it runs."""
+"""A virtual machine in User-mode Linux: its kernel is a process, and has ESP on any host."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.container import UnbootableError
 
 KERNEL: Final = "linux.uml"
 MEMORY: Final = 512
-"""MiB that it has."""
+"""The machine's memory in MiB."""
 WIDE_REGISTERS: Final = Path(__file__).with_name("wide_registers.c")
-"""The library that it needs on a processor with AMX."""
+"""The source of a library that linux.uml needs on a processor with AMX."""
 
 
 def require() -> None:
-    """Raise UnbootableError where it can't run."""
+    """Raise UnbootableError if User-mode Linux can't run here."""
     if shutil.which(KERNEL) is None:
         raise UnbootableError("this kernel has no ESP, and user-mode-linux isn't installed")
     if has_amx() and shutil.which("cc") is None:
@@ -32,21 +32,25 @@ def require() -> None:
 
 
 def has_amx() -> bool:
-    """Return whether the processor's registers are too large for User-mode Linux alone."""
+    """Return whether the processor has AMX, whose registers are too large for linux.uml alone."""
     return "amx_tile" in Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
 
 
 class UserModeLinux:
-    """Boots from an image; what is written there goes to ``folder``. ``shared`` is seen there."""
+    """A virtual machine that boots from an image, which stays unchanged.
+
+    What it writes to its disk is kept in ``folder``. ``shared`` is a folder of the host that it can
+    mount.
+    """
 
     def __init__(self, folder: Path, image: Path, shared: Path) -> None:
         self._folder = folder
         self._changes = folder / "changes"
         self._argv = [
-            # However we end, it goes with us, and all of its processes with it: they are processes
-            # of ours, and would run on without their kernel.
+            # It ends when we end, however that happens, and its processes end with it: they are
+            # processes of the host, too, and would run on without their kernel.
             "setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child",
-            # After a panic it aborts itself, which no process 1 can: that is the shell.
+            # After a panic linux.uml aborts. A process 1 can't: therefore a shell is process 1.
             "/bin/sh", "-c", '"$@"; exit', "sh", KERNEL,
             "umid=bed", f"uml_dir={folder}/", f"mem={MEMORY}M", f"ubd0={self._changes},{image}",
             "root=/dev/ubda", "rw", "con=null", "con0=null,fd:1", "ssl=null", "quiet", "loglevel=4",
@@ -55,7 +59,10 @@ class UserModeLinux:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, console: Path) -> None:
-        """Begin to boot; what it says goes to a file. Raises UnbootableError."""
+        """Begin to boot, without waiting; the console's output goes to the file ``console``.
+
+        Raise UnbootableError if a library that it needs can't be compiled.
+        """
         environment = {**os.environ, "TMPDIR": str(self._memory()), "HOME": str(self._folder)}
         if has_amx():
             environment["LD_PRELOAD"] = str(self._compile(WIDE_REGISTERS))
@@ -76,7 +83,7 @@ class UserModeLinux:
         return library
 
     def _memory(self) -> Path:
-        """Find a folder for its memory, which is mapped executable."""
+        """Return a folder for the file of its memory: /dev/shm if that has room and allows code."""
         fast = Path("/dev/shm")
         with suppress(OSError):
             room = os.statvfs(fast)
@@ -87,17 +94,17 @@ class UserModeLinux:
 
     @property
     def running(self) -> bool:
-        """Whether it hasn't ended yet."""
+        """Whether the machine was started and hasn't ended."""
         return self._process is not None and self._process.poll() is None
 
     def cut(self) -> None:
-        """Take its power away. What was written to its disk stays, for the next start()."""
+        """Cut its power. What was written to its disk is kept for the next start()."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(20)
 
     def stop(self) -> None:
-        """Switch it off, and drop what was written to its disk. Can be called twice."""
+        """Switch it off, and drop what was written to its disk. It may be called twice."""
         self.cut()
         self._changes.unlink(missing_ok=True)

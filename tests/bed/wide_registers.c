@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Preloaded into linux.uml where the processor has AMX: lets it set its processes' registers.
+ * Preloaded into linux.uml if the processor has AMX, so that it can set its processes' registers.
  *
  * User-mode Linux 6.1, Debian 12's, keeps 2696 bytes of a process's vector registers: all up to
- * AVX-512. With AMX there are 11008, and the host takes all of them or none (EFAULT), so that
- * nothing would run there: "userspace - ptrace set fp regs failed, errno = 14". Here the rest is
- * added as the process has it.
+ * AVX-512. With AMX there are 11008 bytes, and the host accepts only all of them (else EFAULT), so
+ * that nothing would run: "userspace - ptrace set fp regs failed, errno = 14". This library adds the
+ * missing bytes as the process has them.
  */
 
 #define _GNU_SOURCE

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""How long reading a status takes: `python -m tests.bench`.
+"""Benchmark ``parser``: how long reading a status takes. Run it with ``python -m tests.bench``.
 
-Times of different machines don't compare; ratios of one run do. The yardstick is a pair of
-searches over each line, which is how Open vSwitch's ovs-monitor-ipsec reads the same text, and
-which learns only names. Everything runs in turns, and medians are told, so that a noisy machine
-does to one what it does to the others.
+Compare ratios of one run only, since times of different machines can't be compared. The yardstick
+is a pair of regular expressions, searched in each line: so Open vSwitch's ovs-monitor-ipsec reads
+the same text, and finds nothing but names. Everything is measured in turns, and medians are
+printed, so that a busy machine affects everything alike.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ STATE: Final = re.compile(r'#\d+: .*"(.*)".*esp[.:][0-9a-f]+@.*')
 
 
 def yardstick(text: str) -> None:
-    """Learn the names of connections and of established SAs as Open vSwitch does."""
+    """Read a status as Open vSwitch does: search each line for a connection and for an SA."""
     for line in text.splitlines():
         CONNECTION.search(line)
         STATE.search(line)
 
 
 def needs(report: Report) -> None:
-    """Look at all that decides about a tunnel's state."""
+    """Read all values of a report on which a tunnel's state depends."""
     for s in report.states:
         _ = (s.serial, s.name, s.instance, s.kind, s.role, s.stage, s.parent_serial)
     for c in report.connections:
@@ -50,7 +50,7 @@ def needs(report: Report) -> None:
 
 
 def everything(report: Report) -> None:
-    """Look at every key of every line as a value."""
+    """Read all values of all connections and SAs of a report."""
     needs(report)
     for s in report.states:
         _ = (s.timers, s.sa, remarks(s))
@@ -59,13 +59,19 @@ def everything(report: Report) -> None:
 
 
 class Turns:
-    """Times several things in turns."""
+    """Measures several things in turns.
+
+    ``took`` has the seconds of processor time of each, by name.
+    """
 
     def __init__(self) -> None:
         self.took: dict[str, list[float]] = {}
 
     def time(self, name: str, work: Callable[[], object]) -> object:
-        """Do one of them; its result is dropped outside the time that is measured."""
+        """Do one thing, measure its processor time, and return its result.
+
+        The caller drops the result, so that the time for this isn't measured.
+        """
         begin = time.process_time()
         result = work()
         self.took.setdefault(name, []).append(time.process_time() - begin)
@@ -73,7 +79,7 @@ class Turns:
 
 
 def run(rounds: int, tunnels: int) -> Turns:
-    """Time everything so many times."""
+    """Measure everything ``rounds`` times, with a status of so many tunnels."""
     texts = [gateway.status(tunnels), gateway.status(tunnels, seconds=5)]
     text = texts[0]
     turns = Turns()
@@ -106,7 +112,7 @@ def run(rounds: int, tunnels: int) -> Turns:
 
 
 def peak(text: str) -> float:
-    """Measure the largest amount of memory taken while reading, in multiples of the text."""
+    """Return the most memory that reading a text takes, in multiples of the text's size."""
     reader = Reader()
     tracemalloc.start()
     try:
@@ -118,7 +124,7 @@ def peak(text: str) -> float:
 
 
 def main() -> int:
-    """Print medians, and what they are in terms of the yardstick's."""
+    """Print the median of each time, and its ratio to the yardstick's."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--tunnels", type=int, default=gateway.TUNNELS)

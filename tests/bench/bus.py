@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What thousands of tunnels cost on the bus: start-up, a snapshot, all of them down and up again.
-
-At the end stands the floor: as many small signals of the library's, with nothing behind them.
-Times are wall clock; a step is how long the service's loop was busy without a break.
+"""Benchmark ``bus``: thousands of tunnels on the bus: start, snapshot, all down and up again.
 
     python -m tests.bench.bus [--tunnels 1000,10000]
+
+The last row is the lower limit: as many small signals, sent with nothing but our connection. "sent"
+is the time for sending, "heard" the time until a client has all signals. "step" is the longest step
+of the service's event loop in processor time, "with others" the same in real time.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tests.support.bus_process import Figures
 
 SIGNALS = 3
-"""Signals that one transition of a tunnel takes."""
+"""How many signals there are for one transition of a tunnel."""
 LIMIT = 120.0
 
 
@@ -44,6 +45,7 @@ def line(what: str, took: float, heard: float | None, figures: Figures | None) -
 
 
 async def snapshots(client: Caller, service: BusProcess) -> None:
+    """Measure two calls of GetSnapshot."""
     for which in "first", "second":
         began = time.perf_counter()
         await client.connection.call(NAME, ROOT, MANAGER, "GetSnapshot", within=LIMIT)
@@ -51,6 +53,7 @@ async def snapshots(client: Caller, service: BusProcess) -> None:
 
 
 async def flap(client: Caller, service: BusProcess, state: TunnelState, count: int) -> None:
+    """Measure the change of all tunnels to this state, and assert that no signal is lost."""
     client.heard.clear()
     began = time.perf_counter()
     figures = await service.become(state)
@@ -65,7 +68,7 @@ def _since(began: float) -> float:
 
 
 async def floor(client: Caller, count: int) -> None:
-    """Have another process send bare signals."""
+    """Measure as many bare signals, sent by another process."""
     await client.connection.call_bus("AddMatch", "s", "type='signal',interface='org.example.Bare'")
     client.heard.clear()
     fork = multiprocessing.get_context("fork")
@@ -84,7 +87,7 @@ def _send_bare(pipe: Connection, count: int) -> None:
 
 
 async def _bare(count: int) -> float:
-    """Send signals that the library makes; with its own socket it takes itself for cut off."""
+    """Send bare signals; return how many seconds the sending took."""
     connection = await connect("system")
     began = time.perf_counter()
     for n in range(count):
@@ -99,7 +102,7 @@ async def _bare(count: int) -> float:
 
 
 async def measure(count: int) -> None:
-    """Measure one number of tunnels."""
+    """Measure everything with this number of tunnels."""
     print(f"{count} tunnels{'':<24} {'sent':>8}    {'heard':>8}      step   with others  memory")
     with BusProcess() as service:
         async with calling(listen=True) as client:
@@ -114,7 +117,7 @@ async def measure(count: int) -> None:
 
 
 def main() -> None:
-    """Measure what the command line asks for, and print it."""
+    """Measure with each number of tunnels that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tunnels", default="1000,10000")
     for count in map(int, parser.parse_args().tunnels.split(",")):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Several statuses of one release as one pluto's: their tunnels side by side."""
+"""Makes one status of several of the same release, as if one pluto had all their tunnels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 APART: Final = 100
-"""Serials that each status has for itself."""
+"""By how much the serial numbers of each status are moved, so that none is used twice."""
 
 _SERIAL: Final = re.compile(r"([#$])([1-9]\d{0,9})\b")
 _COUNT: Final = re.compile(r"(?<=\()\d+(?=\))|(?<=loaded )\d+|(?<=routed )\d+|(?<=active )\d+")
@@ -20,7 +20,10 @@ _TOTALS: Final = (sections.CONNECTION_TOTAL, sections.IKE_TOTAL, sections.IPSEC_
 
 
 def compose(texts: Iterable[str]) -> str:
-    """Put several statuses of one release together as one: the head and the end of the first."""
+    """Return a status with all connections and SAs of these statuses of one release.
+
+    Its other lines are those of the first one, with the sums of all totals.
+    """
     connections: list[str] = []
     states: list[str] = []
     counts: dict[str, list[int]] = {}
@@ -44,13 +47,14 @@ def compose(texts: Iterable[str]) -> str:
 
 
 def _moved(text: str, part: int) -> str:
-    """Move the serials of a text to where this part has its own."""
+    """Return a line with its serial numbers moved to those of the status number ``part``."""
     return _SERIAL.sub(lambda m: f"{m[1]}{int(m[2]) + part * APART}", text) if part else text
 
 
 def _filled(
     frame: list[str], connections: list[str], states: list[str], counts: dict[str, list[int]]
 ) -> Iterable[str]:
+    """Yield the lines of the status: the frame with new totals, the connections and the SAs."""
     blank = next((line for line in frame if not line.strip(" 0")), "")
     for line in frame:
         for total, numbers in counts.items():

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What does the service cost a machine: memory, and processor time while tunnels are up?
+"""Benchmark ``cost``: memory of the service, and its processor time while tunnels are up.
 
     python -m tests.bench.cost [--tunnels 5,1000] [--seconds 120]
 
-``ipsecwatch daemon`` as it is delivered, on a private bus and a fake pluto. Each answer of that
-differs from the last one, as a real one does: counters and timers have gone on. Nobody listens.
+It runs ``ipsecwatch daemon`` as it is, on a private bus, with a fake pluto. As with a real pluto,
+each answer has other counters and timers than the one before. No client listens.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from tests.support.bad_pluto import BadPluto
 from tests.support.dbus_daemon import PrivateBus
 
 SETTLE = 20.0
-"""Seconds that pass before anything is measured: the first look is over by then."""
+"""How many seconds pass before the measurement. By then, the first poll is over."""
 STEP = 1.0
 
 
 def processor_time(pid: int) -> float:
-    """Return the seconds of processor time that a process has taken."""
+    """Return how many seconds of processor time a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int, name: str) -> float:
-    """Return a figure of /proc/PID/smaps_rollup or status in MB."""
+    """Return a value of /proc/PID/smaps_rollup or /proc/PID/status, such as "Rss", in MB."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text() + Path(f"/proc/{pid}/status").read_text()
     [kib] = re.findall(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)[:1]
     return int(kib) * 1024 / 1e6
 
 
 def measure(count: int, seconds: float, folder: Path) -> None:
-    """Measure one number of tunnels, and print it."""
+    """Measure for ``seconds`` with this number of tunnels, and print a row."""
     said = folder / "said"
     said.write_text(gateway.status(count))
     settings = folder / "settings.toml"
@@ -72,7 +72,7 @@ def measure(count: int, seconds: float, folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure what the command line asks for, and print it."""
+    """Measure with each number of tunnels that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tunnels", default="5,1000")
     parser.add_argument("--seconds", type=float, default=120.0)

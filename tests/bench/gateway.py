@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The status of a gateway with many tunnels, made from the recorded one of a single tunnel."""
+"""Makes the status of a gateway with many tunnels from a recorded one of a single tunnel."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def status(
     up: bool = True,
     only: Collection[int] | None = None,
 ) -> str:
-    """Write what libreswan 4.10 prints for so many established tunnels, so much later.
+    """Return a status, as libreswan 4.10 prints it, with this number of tunnels.
 
-    With the seconds nothing changes but timers and counters. Where they aren't ``up``, or not among
-    the ``only`` ones that are, there are their connections and no SAs.
+    Later ``seconds`` change only timers and counters. With ``up`` all tunnels are established, or
+    those with the numbers ``only``; of the others there are only the connections.
     """
     established = (range(tunnels) if only is None else sorted(only)) if up else ()
     lines = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout.splitlines(keepends=True)
@@ -43,12 +43,13 @@ def status(
 
 
 def _each(lines: Iterable[str], numbers: Iterable[int], seconds: int) -> Iterable[str]:
+    """Yield the lines of one tunnel, once for each number."""
     block = "".join(lines)
     return (_one(block, number, seconds) for number in numbers)
 
 
 def _one(block: str, n: int, seconds: int) -> str:
-    """Give a tunnel a name, subnets, a peer, serials, timers and counters of its own."""
+    """Return the lines of one tunnel, with a name, addresses, numbers and counters of its own."""
     ike, child = 2 * n + 1, 2 * n + 2
     high, low = divmod(n, 250)
     for old, new in {
@@ -72,6 +73,7 @@ def _one(block: str, n: int, seconds: int) -> str:
 
 
 def _counted(line: str, tunnels: int, active: int) -> str:
+    """Return a line with its totals set."""
     for old, new in {
         "loaded 1, active 1": f"loaded {tunnels}, active {active}",
         "(1)": f"({active})",

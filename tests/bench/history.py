@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""How long history takes to read a large journal: `python -m tests.bench.history`.
+"""Benchmark ``history``: how long ``ipsecwatch history`` takes to read a large journal.
 
-The journal is made once by systemd-journal-remote, which takes minutes: ten boots, 400 tunnels, and
-among the entries of others those of the service. Beside it stands systemd-python's bare loop over
-the service's entries, of which it converts every field.
+    python -m tests.bench.history [--rounds 5] [--entries 1000000] [--ours 20000]
+
+First, systemd-journal-remote makes the journal, which takes minutes: ten boots, and the service's
+entries about 400 tunnels among entries of other programs. For comparison, systemd-python alone
+reads the service's entries, and converts all of their fields.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ TUNNELS: Final = 400
 
 
 def write(out: IO[str], entries: int, ours: int) -> None:
-    """Write a journal in journald's export format, that ends now."""
+    """Write a journal in journald's export format; its last entry is of now.
+
+    It has ``entries`` entries, about ``ours`` of them by the service.
+    """
     begin, step = time.time() - DAYS * 86400, DAYS * 86400 / entries
     per_boot, every = entries // BOOTS, entries // ours
     states: dict[int, str] = {}
@@ -56,22 +61,25 @@ def write(out: IO[str], entries: int, ours: int) -> None:
 
 
 def write_entry(out: IO[str], head: str, fields: Mapping[str, str]) -> None:
+    """Write one entry: the lines ``head``, then the fields."""
     out.write(head + "".join(f"{name}={value}\n" for name, value in fields.items()) + "\n")
 
 
 def ours_of(boot: int, message_id: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields of an entry of the service, in its run of this boot."""
     ours = {f"IPSECWATCH_{name}": value for name, value in fields.items()}
     run_id = {"MESSAGE_ID": message_id, "IPSECWATCH_RUN_ID": f"{boot:032x}", "MESSAGE": "-"}
     return {**OURS, **run_id, **ours}
 
 
 def found(boot: int, tunnel: int) -> dict[str, str]:
+    """Return the fields of the entry about a tunnel that is down in the run's first poll."""
     fields = {"TUNNEL": f"tunnel-{tunnel}", "STATE": "down", "REASON": "none"}
     return ours_of(boot, message_ids.FIRST_LOOK, fields)
 
 
 def change(boot: int, serial: int, states: dict[int, str]) -> dict[str, str]:
-    """Have a tunnel come up, or go down."""
+    """Return the fields of an entry about the transition of a tunnel, from up to down or back."""
     tunnel = serial * 7919 % TUNNELS
     old = states[tunnel]
     states[tunnel] = new = "down" if old == "up" else "up"
@@ -84,7 +92,7 @@ def change(boot: int, serial: int, states: dict[int, str]) -> dict[str, str]:
 
 
 def other(n: int) -> dict[str, str]:
-    """Have another program log something."""
+    """Return the fields of an entry of another program."""
     name = f"program-{n % 60}"
     return {
         "_UID": "0" if n % 3 else "1000", "_PID": str(1000 + n % 500), "_COMM": name,
@@ -94,7 +102,7 @@ def other(n: int) -> dict[str, str]:
 
 
 def make(folder: Path, entries: int, ours: int) -> None:
-    """Make journal files of it."""
+    """Write the journal files."""
     argv = [str(WRITER), f"--output={folder / 'remote.journal'}", "-"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as p:
         assert p.stdin is not None
@@ -103,7 +111,7 @@ def make(folder: Path, entries: int, ours: int) -> None:
 
 
 def bare_loop(folder: Path) -> int:
-    """Go through the service's entries as systemd-python does, and count them."""
+    """Read the service's entries with systemd-python alone; return how many there are."""
     from systemd import journal  # a benchmark's matter alone
 
     with journal.Reader(path=str(folder)) as reader:
@@ -114,20 +122,21 @@ def bare_loop(folder: Path) -> int:
 
 
 def history(folder: Path) -> int:
-    """Show the history of all of it."""
+    """Run ``ipsecwatch history`` about all entries; return its exit code."""
     argv = ["history", "--directory", str(folder), "--since", f"-{DAYS + 1}d"]
     with contextlib.redirect_stdout(io.StringIO()):
         return run(argv)
 
 
 def timed(work: Callable[[Path], int], folder: Path) -> tuple[float, float]:
-    """Return how long something takes, and of that on the processor."""
+    """Return how many seconds something takes, and how many seconds of processor time."""
     wall, processor = time.perf_counter(), time.process_time()
     work(folder)
     return time.perf_counter() - wall, time.process_time() - processor
 
 
 def main() -> int:
+    """Measure both in turns, and print the medians; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.history")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--entries", type=int, default=1_000_000)

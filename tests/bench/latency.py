@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""How long from a change in pluto to the D-Bus signal at a subscriber?
+"""Benchmark ``latency``: how long it takes from a change in pluto to the signal at a client.
 
     python -m tests.bench.latency [--sizes 1,50,1000,5000] [--minutes 3]
 
-A pluto with so many connections, which takes as long to answer as a real one, changes one of them
-at random times; with wakers its log line comes along, as from the journal. Service, pluto,
-subscriber and bus (a dbus-daemon) are a process each. Prints milliseconds: median, 99th percentile
-and the longest.
+A fake pluto with so many connections needs as much time for an answer as a real one. One of its
+tunnels changes at random times. In the rows with wakers, its log line is passed to the service at
+once, as from the journal. Service, pluto, client and bus (a dbus-daemon) are separate processes. It
+prints milliseconds: the median, the 99th percentile and the longest time.
 """
 
 from __future__ import annotations
@@ -31,24 +31,26 @@ from tests.support.service_process import ServiceProcess
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
 DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout
 LULL = 100
-"""Times what a status costs: changes come without regard to when there was a poll."""
+"""Up to so many times the cost of a status passes between two changes, so that changes come
+independently of the polls."""
 COSTS = {1: 0.0005, 50: 0.004, 1000: 0.07, 5000: 0.5}
-"""Seconds that a status takes pluto, by connections (measured)."""
+"""How many seconds pluto takes for a status, by the number of connections (measured)."""
 
 
 def texts(size: int) -> dict[bool, str]:
-    """Compose what pluto says while one of so many connections is down, or up."""
+    """Return pluto's status while one of ``size`` tunnels is down (False) and up (True)."""
     others = [DOWN.replace('"site"', f'"other{n}"') for n in range(size - 1)]
     return {up: compose([UP if up else DOWN, *others]) for up in (False, True)}
 
 
 @dataclass
 class Listener:
-    """When a change was heard of."""
+    """A client of the service. It sets ``heard`` at each change and each snapshot."""
 
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self) -> None:
+        """Follow the service until cancelled."""
         async with contextlib.aclosing(client.follow()) as events:
             async for event in events:
                 if isinstance(event, (client.Change, client.Snapshot)):
@@ -56,7 +58,7 @@ class Listener:
 
 
 async def measure(size: int, seconds: float, *, wakers: bool, folder: Path) -> list[float]:
-    """Measure changes for so long; answers milliseconds."""
+    """Make changes for ``seconds``; return how many milliseconds each took to reach the client."""
     says, listener = texts(size), Listener()
     up = False
     took: list[float] = []
@@ -82,7 +84,7 @@ async def measure(size: int, seconds: float, *, wakers: bool, folder: Path) -> l
 
 
 def main() -> None:
-    """Measure what the command line asks for, and print it."""
+    """Measure each size that the command line names, with and without wakers; print rows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=3.0, help="for each row")
     parser.add_argument("--sizes", default="1,50,1000,5000")

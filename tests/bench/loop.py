@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""For how long is the service's loop kept from others by thousands of tunnels?
+"""Benchmark ``loop``: for how long thousands of tunnels block the service's event loop.
 
     python -m tests.bench.loop [--tunnels 1000,5000,10000]
 
-The whole service in a process of its own, a pluto in another. Prints the longest step of the loop:
-its processor time, and the same with all that it had to wait for.
+The service runs in a process of its own, and a fake pluto in another. Each row has the longest step
+of the event loop, in processor time ("busiest") and in real time ("blocked").
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 LIMIT = 120.0
 PAGE = 1000
-"""Tunnels of which details are asked for at a time; those of 10,000 don't fit a message."""
+"""Of how many tunnels details are asked for at a time; those of 10,000 don't fit into one
+message."""
 
 
 async def line(what: str, began: float, service: ServiceProcess) -> None:
-    """Print a row."""
+    """Print a row: the time since ``began``, and the service's figures."""
     took, figures = time.perf_counter() - began, await service.figures()
     print(
         f"{what:<34} {took * 1000:>8.0f} ms {figures.busy * 1000:>8.0f} ms"
@@ -43,12 +44,12 @@ async def line(what: str, began: float, service: ServiceProcess) -> None:
 
 
 async def ask(client: Caller, member: str, signature: str = "", *body: object) -> None:
-    """Call a method; what it answers doesn't matter."""
+    """Call a method of the service, and drop the reply."""
     await client.connection.call(NAME, ROOT, MANAGER, member, signature, list(body), within=LIMIT)
 
 
 async def measure(count: int, folder: Path) -> None:
-    """Measure one number of tunnels."""
+    """Measure everything with this number of tunnels."""
     up, later = gateway.status(count), gateway.status(count, seconds=5)
     down = gateway.status(count, up=False)
     print(f"{count} tunnels{'':<24} {'took':>8}    {'busiest':>8}    {'blocked':>8}")
@@ -83,7 +84,7 @@ async def measure(count: int, folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure what the command line asks for, and print it."""
+    """Measure with each number of tunnels that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tunnels", default="1000,5000,10000")
     for count in map(int, parser.parse_args().tunnels.split(",")):

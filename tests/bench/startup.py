@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""How long do verbs take that people wait for?
+"""Benchmark ``startup``: how long a user waits for the answer of some verbs.
 
     python -m tests.bench.startup [--rounds 15]
 
-The yardstick is Python itself with the two libraries that a client of the bus can't do without:
-``python -c "import asyncio, dbus_fast"``. Processor time is what is measured, of everything in
-turns, since a busy machine adds to the time of the clock. Compiled modules are there, as packages
-bring them.
+The yardstick is Python with the two libraries that each client of the bus needs: ``python -c
+"import asyncio, dbus_fast"``. Processor time is measured, of everything in turns, since other
+programs would add to real time. The modules are compiled already, as in packages.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from tests.support.tunnels import tunnel
 
 LIMIT: Final = 1.5
 COMMAND: Final = "import sys; from ipsecwatch.__main__ import main; sys.exit(main())"
-"""As the installed command does; `python -m` would look for its module first."""
+"""What the installed command runs. ``python -m`` would search for the module first."""
 YARDSTICK: Final = "import asyncio, dbus_fast"
 
 
@@ -50,7 +49,7 @@ def commands(saved: Path) -> dict[str, list[str]]:
 
 
 def cost(arguments: list[str]) -> float:
-    """Run Python once, and return the seconds of processor time that it took."""
+    """Run Python once; return how many seconds of processor time it used."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = [sys.executable, *arguments]
@@ -60,7 +59,10 @@ def cost(arguments: list[str]) -> float:
 
 
 def measure(rounds: int, saved: Path) -> dict[str, list[float]]:
-    """Run everything in turns; the first round only warms up."""
+    """Run everything in turns ``rounds`` times; return the seconds of processor time, by name.
+
+    One more round before isn't counted.
+    """
     wanted = commands(saved)
     took: dict[str, list[float]] = {name: [] for name in wanted}
     for each in range(rounds + 1):
@@ -72,7 +74,7 @@ def measure(rounds: int, saved: Path) -> dict[str, list[float]]:
 
 
 async def compare(rounds: int, saved: Path) -> None:
-    """Measure beside a service with some tunnels, and print medians and ratios."""
+    """Measure everything beside a service with two tunnels; print the medians and ratios."""
     async with serving() as service:
         stuck = tunnel("site", TunnelState.STUCK, reason=Reason.NO_ANSWER)
         await service.look(tunnel("office", TunnelState.UP), stuck)
@@ -85,7 +87,7 @@ async def compare(rounds: int, saved: Path) -> None:
 
 
 def main() -> None:
-    """Measure as often as the command line asks for."""
+    """Measure as many rounds as the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds

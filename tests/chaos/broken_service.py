@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The service, with a fault built in if one is named: to see that the chaos run notices it.
+"""The service, with a fault built into it, so that tests can see whether the chaos test notices it.
 
-python -m tests.chaos.broken_service FAULT --config FILE
+    python -m tests.chaos.broken_service FAULT --config FILE
+
+FAULT is a key of FAULTS; with "" the service is as usual.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition
 
 EACH: Final = 4
-"""One of so many is broken."""
+"""Every so many signals, transitions or entries, one is broken."""
 
 
 def _put(where: object, name: str, function: Callable[..., object]) -> None:
@@ -32,7 +34,7 @@ def _put(where: object, name: str, function: Callable[..., object]) -> None:
 
 
 def drop_signals() -> None:
-    """Leave out some signals of transitions."""
+    """Make the service leave out some TunnelStateChanged signals."""
     apply, n = ObjectTree.apply, count(1)
 
     def broken(tree: ObjectTree, news: Publication) -> Iterator[Announcement]:
@@ -44,7 +46,7 @@ def drop_signals() -> None:
 
 
 def invent_transitions() -> None:
-    """Announce some transitions into a state in which the tunnel isn't."""
+    """Make the service announce some transitions with the wrong new state ("waiting")."""
     happened, n = object_tree._happened, count(1)
 
     def broken(serial: int, t: Transition) -> Iterator[Announcement]:
@@ -56,7 +58,7 @@ def invent_transitions() -> None:
 
 
 def skip_entries() -> None:
-    """Leave out some journal entries of transitions."""
+    """Make the service leave out some journal entries of transitions."""
     announce, n = Journal.announce, count(1)
 
     def broken(journal: Journal, *what: Any) -> None:  # noqa: ANN401

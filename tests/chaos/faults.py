@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What can go wrong on a machine: each fault does harm, and ends; then all must know the truth."""
+"""What can go wrong on a machine. Each fault begins, lasts for some time, and is repaired.
+
+Afterwards everybody must know the true states again.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of fault. ``course`` does harm up to its yield, and ends the harm behind it."""
+    """One kind of fault. ``course`` is a generator: it causes the fault, yields, and repairs it.
+
+    Some faults are over before the yield, such as a restart.
+    """
 
     name: str
     course: Course
     lasts: float = 1.0
-    """Seconds."""
+    """The test waits up to so many seconds, twice, before the repair."""
     reads_anew: bool = False
-    """Subscribers lose the service, or the bus, and begin anew with a snapshot."""
+    """Whether subscribers may need a new snapshot, because they lose the service, the bus or
+    signals."""
 
     def __str__(self) -> str:
         return self.name

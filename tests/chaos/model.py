@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A pluto in miniature whose tunnels change when a test says so: its status text and its log.
+"""A small model of a pluto 4.10, whose tunnels change when a test wants it.
 
-It prints what libreswan 4.10 prints. It knows how each tunnel truly is, and since when.
+It makes the status and the log lines that libreswan 4.10 prints. It knows the true state of each
+tunnel, and since when.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ TUNNELS: Final = 6
 
 
 class Fate(StrEnum):
-    """What becomes of a tunnel. The value is the state that ipsecwatch ends in."""
+    """What has happened to a tunnel.
+
+    The value is the state that ipsecwatch must reach in the end.
+    """
 
     ESTABLISHED = "up"
     REFUSED = "stuck"
-    """pluto tries again and again, and shows no state of it: its policy has UP."""
+    """The peer refuses each attempt. pluto tries again and again (its policy has UP), and lists no
+    SA."""
     TAKEN_DOWN = "down"
 
 
@@ -41,7 +46,10 @@ _OWNERS: Final = re.compile(r"(?<=newest IKE SA: )#\d+|(?<=newest IPsec SA: )#\d
 
 @dataclass
 class Tunnel:
-    """One tunnel, and how it has been: for each change when it was."""
+    """One tunnel. ``past`` has each of its fates with the time from which it was so (wall clock).
+
+    ``serial`` is the number of its Child SA; that of its IKE SA is one less.
+    """
 
     number: int
     fate: Fate = Fate.ESTABLISHED
@@ -53,14 +61,14 @@ class Tunnel:
         return f"site-{self.number:04}"
 
     def was(self, fate: Fate, begin: float, end: float) -> bool:
-        """Return whether it was so at some moment between two times of the wall clock."""
+        """Return whether the tunnel had this fate at any moment between two times (wall clock)."""
         ends = (*(at for at, _ in self.past[1:]), float("inf"))
         phases = zip(self.past, ends, strict=True)
         return any(f is fate and at <= end and begin <= over for (at, f), over in phases)
 
 
 class Model:
-    """All tunnels of one pluto."""
+    """A pluto with all its tunnels, and their true states."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -71,11 +79,11 @@ class Model:
 
     @property
     def states(self) -> dict[str, str]:
-        """How each tunnel is, once it has been so for long enough."""
+        """The state that ipsecwatch must reach for each tunnel, by the tunnel's name."""
         return {t.name: t.fate.value for t in self.tunnels}
 
     def change(self, count: int) -> list[str]:
-        """Have another thing happen to so many tunnels; return what pluto logs of it."""
+        """Change the fate of ``count`` tunnels at random; return pluto's log lines about it."""
         lines = []
         for tunnel in self._rng.sample(self.tunnels, count):
             fate = self._rng.choice([f for f in Fate if f is not tunnel.fate])
@@ -84,25 +92,29 @@ class Model:
         return lines
 
     def start_anew(self) -> None:
-        """Be another pluto: serials begin again, and what is wanted is established anew."""
+        """Become another pluto: serial numbers begin again. Each tunnel keeps its fate."""
         self._serial = 0
         for tunnel in self.tunnels:
             self._become(tunnel, tunnel.fate)
 
     def text(self) -> str:
-        """Write the status."""
+        """Return pluto's status."""
         up = {t.number for t in self.tunnels if t.fate is Fate.ESTABLISHED}
         text = gateway.status(TUNNELS, only=up)
         return "".join(self._true(line) for line in text.splitlines(keepends=True))
 
     def _become(self, tunnel: Tunnel, fate: Fate) -> None:
+        """Set a tunnel's fate from now on, with new SAs."""
         tunnel.fate = fate
         tunnel.past.append((time.time(), fate))
         self._serial += 2
         tunnel.serial = self._serial
 
     def _true(self, line: str) -> str:
-        """Correct a line of the gateway's: serials, routing and policy of this tunnel."""
+        """Return a line of the gateway's status with the true values of its tunnel.
+
+        These are serial numbers, routing and policy. A line about no tunnel is returned as it is.
+        """
         for t in self._named(line):
             ike, child = f"#{t.serial - 1}", f"#{t.serial}"
             line = line.replace(f"#{2 * t.number + 1}", "#\0a").replace(

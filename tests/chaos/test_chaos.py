@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Faults of twenty kinds in any order: afterwards subscriber, journal, agent and status agree.
+"""Faults of more than twenty kinds, in any order; afterwards everybody must agree with the truth.
 
-The model pluto knows how each tunnel truly is. Nobody may know less when a fault is over, and
-nobody may ever have been told what wasn't so.
+The model of pluto knows the true state of each tunnel. When a fault is over, two subscribers, the
+journal, the agent's notifications and ``ipsecwatch status`` must agree with it within LIMIT. Nobody
+may ever have received a transition into a state in which a tunnel wasn't.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ pytestmark = [
 ]
 
 LIMIT: Final = 30.0
-"""Seconds after a fault within which everybody must know the truth."""
+"""For how many seconds after a fault somebody may have a wrong state."""
 MEMORY: Final = 10.0
-"""Seconds for which a state that is over may still be told: a signal may wait in a stopped bus."""
+"""For how many seconds after its end a state may still be announced: a signal can wait in a bus
+that is stopped."""
 BETWEEN: Final = 0.5
-"""Seconds between a signal and its entry, at most."""
+"""How many seconds at most lie between a signal and its journal entry."""
 SECONDS: Final = {"short": 30.0, "full": 600.0}
-"""How long it goes on, on each kind of bus."""
+"""For how many seconds faults go on, on each kind of bus, by the value of --bed."""
 
 _IN_THE_SENSE_OF: Final = {
     TunnelState.UP: Fate.ESTABLISHED,
@@ -54,7 +56,8 @@ _IN_THE_SENSE_OF: Final = {
 }
 _FINAL: Final[dict[str, str]] = {}
 _EARLY: Final = {"connecting": "stuck"}
-"""A tunnel gets stuck only some seconds after it began to connect."""
+"""States that are taken for others right after a fault: a tunnel is "connecting" before it is
+"stuck"."""
 _PLUTO_GONE: Final = {Reason.PLUTO_STOPPED, Reason.PLUTO_RESTARTED, Reason.PLUTO_STARTING}
 _BAD_NEWS: Final = re.compile(r"is down|is stuck|can't connect")
 _GOOD_NEWS: Final = re.compile(r"is up|is connected|is back")
@@ -62,17 +65,18 @@ _GOOD_NEWS: Final = re.compile(r"is up|is connected|is back")
 
 @dataclass
 class Run:
-    """One run, and what was counted."""
+    """One run of the chaos, and what was counted."""
 
     world: World
     seed: int
     done: Counter[str] = field(default_factory=Counter)
+    """How often each fault happened, by name."""
     longest: float = 0.0
-    """Seconds until all knew the truth, after the fault that took the longest."""
+    """The longest time after a fault until everybody knew the truth, in seconds."""
     limit: float = LIMIT
-    """Seconds within which everybody must know the truth."""
+    """For how many seconds after a fault somebody may have a wrong state."""
     checked: int = 0
-    """Transitions that were looked at."""
+    """How many transitions, of those that the recorder received, were compared with the truth."""
 
     def __str__(self) -> str:
         return (
@@ -81,7 +85,10 @@ class Run:
         )
 
     async def befall(self, fault: Fault) -> None:
-        """Have a fault happen, with changes before, during and after it."""
+        """Cause one fault, with changes of tunnels before, during and after it, and check the rest.
+
+        The rest is: everybody knows the truth again, no signal was missed, and none was invented.
+        """
         w = self.world
         snapshots = (await w.recorder.knowledge()).snapshots
         w.tell(w.rng.randint(0, 2))
@@ -103,12 +110,13 @@ class Run:
         self.nothing_was_invented(str(fault), await self.told())
 
     async def told(self) -> list[Told]:
+        """Return all transitions that the recorder has received."""
         return (await self.world.recorder.knowledge()).told
 
     async def all_know(self, after: str, as_good: Mapping[str, str] = _FINAL) -> None:
-        """Wait until everybody knows the truth, and fail if somebody doesn't come to.
+        """Wait until everybody knows the truth; fail the test after ``limit`` seconds.
 
-        ``as_good`` has states that are taken for others.
+        ``as_good`` maps states to those for which they are taken.
         """
         give_up = time.monotonic() + self.limit
         while wrong := await self._disagreements(as_good):
@@ -117,6 +125,7 @@ class Run:
             await asyncio.sleep(0.3)
 
     async def _disagreements(self, as_good: Mapping[str, str]) -> list[str]:
+        """Return a sentence about each way in which somebody's knowledge differs from the truth."""
         w = self.world
         true = {name: as_good.get(state, state) for name, state in w.model.states.items()}
         wrong: list[str] = []
@@ -143,7 +152,7 @@ class Run:
         return wrong
 
     def _on_the_screen(self) -> Iterator[str]:
-        """Look for notifications that say of a tunnel what isn't so."""
+        """Yield a sentence about each notification that contradicts a tunnel's true state."""
         for notification in self.world.screen.notifications.values():
             for name, state in self.world.model.states.items():
                 wrong = _BAD_NEWS if state == Fate.ESTABLISHED else _GOOD_NEWS
@@ -152,7 +161,7 @@ class Run:
                     yield f"the screen says: {notification.title} ({passes}), and it is {state}"
 
     def _not_on_the_screen(self) -> Iterator[str]:
-        """Look for tunnels that don't come up, and of which the screen says nothing that stays."""
+        """Yield a sentence about each tunnel that is stuck, if no lasting notification names it."""
         notifications = self.world.screen.notifications.values()
         lasting = "\n".join(f"{n.title}\n{n.body}" for n in notifications if n.timeout == 0)
         for name, state in self.world.model.states.items():
@@ -160,7 +169,7 @@ class Run:
                 yield f"the screen says nothing of {name}, which is {state}: {lasting!r}"
 
     def _in_the_journal(self, told: list[Told]) -> Iterator[str]:
-        """Compare the entries with what was told on the bus."""
+        """Yield a sentence about each received transition that has no journal entry, or several."""
         entries = self.world.entries()
         found = Counter((e["IPSECWATCH_RUN_ID"], int(e["IPSECWATCH_SERIAL"])) for e in entries)
         for key, count in found.items():
@@ -173,9 +182,9 @@ class Run:
                 yield f"the journal has no entry of {t}; killed last: {killed}"
 
     def _cut_short(self, told: list[Told]) -> set[Told]:
-        """Find what was told right before the service was killed.
+        """Return the received transitions whose journal entry may be missing.
 
-        The signal comes first, and then the entry: between the two it may be killed.
+        The service sends the signal first and then logs the entry: it may be killed in between.
         """
         found: set[Told] = set()
         for killed in self.world.service.killed:
@@ -186,7 +195,7 @@ class Run:
         return found
 
     def nothing_was_invented(self, after: str, told: list[Told]) -> None:
-        """Fail if a transition was told into a state in which the tunnel wasn't just then."""
+        """Fail the test if a transition was received into a state that its tunnel didn't have."""
         tunnels = {t.name: t for t in self.world.model.tunnels}
         for t in told[self.checked :]:
             fate = _IN_THE_SENSE_OF.get(t.new)
@@ -202,6 +211,7 @@ class Run:
 
 @asynccontextmanager
 async def _course(fault: Fault, w: World) -> AsyncGenerator[None]:
+    """Cause the fault at the beginning of the context, and repair it at its end."""
     course = fault.course(w)
     await anext(course)
     yield
@@ -211,6 +221,7 @@ async def _course(fault: Fault, w: World) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def chaos(folder: Path, seed: int, *, broker: bool, breaks: str = "") -> AsyncGenerator[Run]:
+    """Start a world, wait until everybody in it knows the truth, and yield the run."""
     rng = random.Random(seed)
     async with World(folder, rng, broker=broker, breaks=breaks) as w:
         run = Run(w, seed)
@@ -219,12 +230,13 @@ async def chaos(folder: Path, seed: int, *, broker: bool, breaks: str = "") -> A
 
 
 def needs(*, broker: bool) -> None:
+    """Skip the test if a dbus-broker is needed, and none can run here."""
     if broker and (why := dbus_broker.missing()):
         pytest.skip(why)
 
 
 async def faults(folder: Path, seed: int, seconds: float, *, broker: bool) -> str:
-    """Let faults happen for so long; return what was counted."""
+    """Cause all kinds of faults in random order for ``seconds``; return what was counted."""
     async with chaos(folder, seed, broker=broker) as run:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -236,7 +248,7 @@ async def faults(folder: Path, seed: int, seconds: float, *, broker: bool) -> st
         return str(run)
 
 
-# No coroutine: those get more tries where they fail, and what seldom happens would be missed.
+# No coroutine: a coroutine that fails is tried again, and so a rare failure would be missed.
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("broker", [False, True], ids=["dbus-daemon", "dbus-broker"])
 def test_after_any_fault_everybody_knows_the_truth(
@@ -250,7 +262,10 @@ def test_after_any_fault_everybody_knows_the_truth(
 
 
 async def noticed(folder: Path, breaks: str) -> str:
-    """Let tunnels change until the fault that is built into the service is noticed; how it was."""
+    """Change tunnels of a service with a built-in fault until a check fails; return why.
+
+    Return "nothing was noticed" after 20 checks.
+    """
     async with chaos(folder, 1, broker=False, breaks=breaks) as run:
         run.limit = 8.0
         for _ in range(20):

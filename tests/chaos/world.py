@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A machine in miniature: real service, agent, bus, journald and polkitd; a played pluto.
+"""A small machine: the real service, agent, bus, journald and polkitd, and a fake pluto.
 
-Each part can be killed, stopped and started again. The service and all that it needs of the system
-live in a mount namespace, whose /run is journald's, and in which the state file's disk can be full.
+Each part can be killed, stopped and started again. The service runs in a mount namespace, in which
+journald's folder is /run, and in which the state file is on a small disk that can be filled.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ stuck_after = 5.0
 stopped_after = 1.0
 """
 DISK: Final = 256 << 10
-"""Bytes of the disk that the state file is on."""
+"""The size of that disk in bytes."""
 PATIENCE: Final = 25.0
-"""Seconds that a process has to end when it is asked to."""
+"""How many seconds a process has to end after it was asked to."""
 
 NAMESPACE = """
 set -e
@@ -65,17 +65,17 @@ CLOCK_LIBRARIES: Final = (
 
 
 def missing() -> str | None:
-    """Say in one line why there can be none here, or None."""
+    """Return in one line why no such world can be made here; None if it can."""
     return dbus_daemon.missing() or polkitd.missing() or journald.unable_to_be_units()
 
 
 def clock_library() -> str | None:
-    """Find the library that sets one process's wall clock, if it is installed."""
+    """Return the path of libfaketime, which changes a process's wall clock; None if missing."""
     return next(filter(os.path.exists, CLOCK_LIBRARIES), None)
 
 
 class Program:
-    """One program of ours, as a process that may be killed and started again."""
+    """One program of ours, run as a process that can be killed and started again."""
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self._command = command
@@ -83,9 +83,10 @@ class Program:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.killed: list[float] = []
-        """When it was killed without a warning, by the wall clock."""
+        """When it was killed with SIGKILL, each time, by the wall clock."""
 
     def start(self) -> None:
+        """Start the program; what it prints is added to the log file."""
         assert self._process is None
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -97,7 +98,7 @@ class Program:
         self._process.send_signal(number)
 
     async def ended(self, number: signal.Signals) -> None:
-        """End it by a signal, and wait until it is gone."""
+        """Send the process this signal, and wait until it has ended."""
         if number is signal.SIGKILL:
             self.killed.append(time.time())
         self.send(number)
@@ -107,10 +108,11 @@ class Program:
 
     @property
     def has_died(self) -> bool:
-        """Whether it has ended by itself."""
+        """Whether the process has ended by itself."""
         return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
+        """Kill the process, if there is one. This isn't recorded in ``killed``."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -118,7 +120,11 @@ class Program:
 
 
 class World:
-    """All parts, while its context lasts. ``breaks`` names a fault built into the service."""
+    """All these parts, which run while the context lasts; ``breaks`` is a fault of broken_service.
+
+    ``broker``: the system bus is a dbus-broker. Two subscribers follow the service: the
+    ``recorder``, which no fault touches, and the ``subscriber``.
+    """
 
     def __init__(self, folder: Path, rng: random.Random, *, broker: bool, breaks: str = "") -> None:
         self.folder = folder
@@ -192,7 +198,10 @@ class World:
 
     @contextmanager
     def _namespace(self) -> Iterator[int]:
-        """Have a mount namespace; its process's id."""
+        """Make the service's mount namespace while the context lasts.
+
+        Yield the id of a process that is in it.
+        """
         with subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", NAMESPACE, "sh", str(self.folder / "run"),
              str(self.state), str(DISK)],
@@ -217,12 +226,13 @@ class World:
     # --- pluto ----------------------------------------------------------------------------------
 
     def tell(self, count: int) -> None:
-        """Have something happen to so many tunnels."""
+        """Change the fate of ``count`` tunnels, in pluto's status and in its log."""
         lines = self.model.change(count)
         self._say(self.model.text())
         self._log(lines)
 
     def start_pluto(self) -> None:
+        """Start a pluto, with new serial numbers."""
         self.model.start_anew()
         self._say(self.model.text())
         (self.folder / "pluto.ctl").unlink(missing_ok=True)
@@ -230,7 +240,7 @@ class World:
         self._pluto = pluto.__enter__()
 
     def stop_pluto(self) -> None:
-        """Kill it; its socket stays, and refuses connections."""
+        """Kill pluto; its socket stays, and refuses connections."""
         if self._pluto is not None:
             self._pluto.__exit__()
             self._pluto = None
@@ -241,11 +251,12 @@ class World:
         return self._pluto
 
     def talk_nonsense(self) -> None:
-        """Have pluto's answers end in the middle, or be something else."""
+        """Make pluto answer with half a status, two statuses, NUL bytes or nothing."""
         text = self.model.text()
         self._say(self.rng.choice((text[: len(text) // 2], "\x00" * 5000, "", text + text)))
 
     def talk_sense(self) -> None:
+        """Make pluto answer with its true status again."""
         self._say(self.model.text())
 
     def _say(self, text: str) -> None:
@@ -256,6 +267,7 @@ class World:
     # --- the rest -------------------------------------------------------------------------------
 
     def write_settings(self, more: str = "") -> None:
+        """Write the service's settings file, with ``more`` at its end."""
         self.settings.write_text(SETTINGS.format(folder=self.folder, unit=UNIT) + more)
 
     def start_polkit(self) -> None:
@@ -266,7 +278,7 @@ class World:
         self._polkit.close()
 
     async def start_screen(self) -> None:
-        """Start a notification server, with nothing on its screen."""
+        """Start a notification server with nothing on its screen."""
         self.screen = await self._screen.enter_async_context(notification_server())
         forget = asyncio.create_task(_forget(self.screen))
         self._screen.callback(forget.cancel)
@@ -275,6 +287,7 @@ class World:
         await self._screen.aclose()
 
     def fill_disk(self) -> None:
+        """Fill the disk on which the state file is."""
         to = f"of={self._within}/root{self.state}/full"
         subprocess.run(["dd", "if=/dev/zero", to, "bs=4096"], capture_output=True, check=False)
 
@@ -282,13 +295,16 @@ class World:
         os.unlink(f"{self._within}/root{self.state}/full")
 
     def set_clock(self, seconds: int) -> None:
-        """Set the service's wall clock, so many seconds from the machine's."""
+        """Set the service's wall clock to the machine's time plus ``seconds``."""
         self.clock.write_text(f"{seconds:+d}")
 
     # --- what each of them knows ------------------------------------------------------------------
 
     async def status(self) -> dict[str, str]:
-        """Ask the command line how each tunnel is."""
+        """Return each tunnel's state as ``ipsecwatch status`` prints it.
+
+        If that fails, return its error message under the name "".
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ipsecwatch", "status", "--json",
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -299,13 +315,13 @@ class World:
         return {t["name"]: t["state"] for t in json.loads(out)["tunnels"]}
 
     def entries(self) -> list[dict[str, Any]]:
-        """Read the journal's entries of transitions, in order."""
-        # The recorder's marks: entries of the first look have no serial.
+        """Return the journal entries of all transitions, oldest first."""
+        # Entries about states at the service's start have no serial number.
         found = self.journald.entries("SYSLOG_IDENTIFIER=ipsecwatch")
         return [e for e in found if "IPSECWATCH_SERIAL" in e and "IPSECWATCH_STATE" in e]
 
     def keep(self, to: Path) -> None:
-        """Keep what the programs printed, for whoever looks into a failure."""
+        """Copy the logs of service and agent to the folder ``to``, to examine a failure later."""
         to.mkdir(parents=True, exist_ok=True)
         for name in ("service.log", "agent.log"):
             if (self.folder / name).exists():
@@ -313,7 +329,7 @@ class World:
 
 
 async def _forget(screen: Server) -> None:
-    """Have each notification go when its time is over, as servers do."""
+    """Remove each notification when its timeout is over, as servers do, until cancelled."""
     since: dict[tuple[int, int], float] = {}
     while True:
         await asyncio.sleep(0.2)

@@ -4,13 +4,14 @@
     pip install atheris
     python -m tests.fuzz.parser -max_total_time=1800 -print_final_stats=1 [CORPUS]
 
-The first byte of an input chooses what it is. Most are an answer, or two that follow each other,
-of which must hold: no exception, complete or a reason why not, each SA once, a bounded count of
-what is kept of strange lines, no more time than a text of that size may take, and a reader that
-remembers says what a fresh one says. The others are what a hostile peer says at one place in a
-status with other tunnels, or at two: those must be as they were, or the answer is not believed.
+The first byte of an input chooses its kind. Most inputs are one answer, or two in a row. Each must
+be parsed without an exception, and in a time that is usual for its size. The report must be
+complete or have a reason why not, contain each SA once, and keep few of the lines that aren't
+recognised. A Reader that has read the first answer must read the second as a fresh one does. The
+other inputs are a hostile peer's text at one or two places of a status. There, the other tunnels
+must be as before, or the report must not be complete.
 
-Without a CORPUS folder it begins with parts of recorded answers of each release and command.
+Without a CORPUS folder, fuzzing begins with parts of recorded answers of each release and command.
 """
 
 from __future__ import annotations
@@ -45,25 +46,26 @@ COMMANDS = (
 )  # fmt: skip
 PLACES = tuple((dialect, slot) for dialect in DIALECTS for slot in SLOTS)
 PER_KIB = 0.02
-"""Seconds that a KiB may take, instrumented and on a busy machine; a hundred times the usual."""
+"""Seconds that parsing a KiB may take with atheris on a busy machine: a hundred times the usual."""
 LARGEST = 3000
-"""Bytes of an input, unless -max_len says otherwise: many small ones find more than few large."""
+"""The largest input in bytes, unless -max_len is given: many small inputs find more than few large
+ones."""
 
 _SETTINGS: Final = re.compile(r"^(?:000 )?algorithm .*\n", re.MULTILINE)
 
 
 def _short(text: str) -> str:
-    """Leave out of a status what makes it long and says nothing of tunnels."""
+    """Return a status without the lines about algorithms, which are many and irrelevant here."""
     return _SETTINGS.sub("", text)
 
 
 EXPECTED = {dialect: verdicts(parse(status(dialect), "status")) for dialect in DIALECTS}
 TURN = b"\n---\n"
-"""What stands between two answers in one input."""
+"""What separates two answers, or two texts of a peer, in one input."""
 
 
 def check(data: bytes) -> None:
-    """Read one input."""
+    """Test the parser with one input."""
     if not data:
         return
     kind, text = data[0], data[1:]
@@ -77,7 +79,10 @@ def check(data: bytes) -> None:
 
 
 def check_hostile(dialect: str, said: Mapping[str, bytes], *, lines: bool) -> None:
-    """Have a peer say something, in one line or in several, in one place or in two."""
+    """Parse a status with a peer's text in one slot or two, and check the other tunnels.
+
+    ``lines``: line ends in the peer's text are kept, else they become blanks.
+    """
     texts = {slot: text.decode("utf-8", "surrogateescape") for slot, text in said.items()}
     if not lines:
         texts = {slot: re.sub("[\r\n]", " ", text) for slot, text in texts.items()}
@@ -87,7 +92,7 @@ def check_hostile(dialect: str, said: Mapping[str, bytes], *, lines: bool) -> No
 
 
 def check_answers(data: bytes, command: str | None) -> None:
-    """Read one answer, or two that follow each other."""
+    """Parse one answer, or two in a row, and check the reports."""
     reader = Reader()
     for text in data.split(TURN)[:2]:
         start = time.process_time()
@@ -100,7 +105,7 @@ def check_answers(data: bytes, command: str | None) -> None:
         assert len(report.unrecognised) <= min(report.unrecognised_count, MAX_UNRECOGNISED)
         json.dumps(to_json(report))
         assert reader.read(text, command) == report
-        for c in report.connections:  # the way that most lines take says what the other one says
+        for c in report.connections:  # the fast way returns the same as the general one
             for line in c.lines[:1]:
                 assert topology.read(line.strip()) == topology.read_any(line.strip())
         for s in report.states:
@@ -108,13 +113,13 @@ def check_answers(data: bytes, command: str | None) -> None:
 
 
 def _head(command: str) -> bytes:
-    """Say of which command what follows is an answer."""
+    """Return the first byte of an input that is an answer to ``command``."""
     index = COMMANDS.index(command) if command in COMMANDS else 0
     return bytes([len(COMMANDS) * (255 // len(COMMANDS) - 1) + index])
 
 
 def seeds(folder: Path) -> None:
-    """Write a corpus: parts of recorded answers, and what the tests have a hostile peer say."""
+    """Write a corpus: parts of recorded answers, and texts of hostile peers from other tests."""
     parts: dict[bytes, None] = {}
     for path in sorted((TESTS / "fixtures/answers").glob("*/*.txt")):
         part = _short(path.read_text("utf-8", "surrogateescape"))[:LARGEST]
@@ -146,7 +151,7 @@ def seeds(folder: Path) -> None:
 
 
 def main() -> None:
-    """Fuzz until libFuzzer's options say that it is enough."""
+    """Fuzz until one of libFuzzer's limits is reached, or a check fails."""
     with tempfile.TemporaryDirectory() as name:
         arguments = list(sys.argv)
         if all(a.startswith("-") for a in arguments[1:]):
