@@ -120,7 +120,7 @@ class _Recorder:
         self._answered: tuple[Answer, Report] | None = None
         """pluto's last answer to ``status``, and its report; None: there is no answer yet."""
         self._trouble = ""
-        """Why pluto's log file can't be read, as it was last printed; "": it can be read."""
+        """Why pluto's log file can't be read, as last printed; "": it can be, or there is none."""
         self.answers = 0
         self.lines = 0
 

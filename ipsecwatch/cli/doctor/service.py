@@ -278,7 +278,8 @@ async def versions(machine: Machine) -> list[Finding]:
 async def _whack_versions(configured: str) -> set[str]:
     """Return the versions of all whack programs on this machine. ``configured``: a path, or "".
 
-    A program that doesn't tell its version within half of ASKING is left out.
+    They are asked one after another, for half of ASKING in all. A program that hasn't told its
+    version by then is left out.
     """
     versions = whack.Versions()
     deadline = time.monotonic() + ASKING / 2  # asyncio uses the same clock

@@ -173,8 +173,8 @@ def refusal() -> str:
 def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
     """Return the lines of the table of ``rows``, and of the numbers of tunnels in each state.
 
-    If no tunnel exists, return a line that says so. But if there is a remark, the list may be
-    incomplete: return [] then.
+    If there are no tunnels, return a line that says so. But if ``found`` has a remark, it isn't
+    known whether there are any: return [] then.
     """
     if not found.rows:
         # With a remark, it isn't known whether there are tunnels.
