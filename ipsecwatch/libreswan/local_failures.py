@@ -92,6 +92,11 @@ _KERNEL: Final = LocalFailure(
     "See whether the kernel has ESP and the algorithm: ip xfrm state, dmesg, and in containers "
     "the modules of the host.",
 )
+_TCP: Final = LocalFailure(
+    "no-espintcp",
+    "This machine's kernel can't carry ESP in TCP.",
+    "See whether it has CONFIG_INET_ESPINTCP, and load the module espintcp; or say enable-tcp=no.",
+)
 _ALGORITHMS: Final = LocalFailure(
     "no-kernel-algorithms",
     "This machine's kernel has none of the algorithms that the tunnel asks for.",
@@ -185,6 +190,10 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
     (_KERNEL, (
         "cannot install (?:eroute|kernel policy) ",
         "netlink response for Add SA ",
+    )),
+    (_TCP, (
+        r"setsockopt\(SOL_TCP, TCP_ULP\) failed ",
+        r'TCP: socket \d{1,10}: setting socket option "espintcp"',
     )),
     (_ALGORITHMS, ("cannot initiate: no acceptable kernel algorithms",)),
     (_SCRIPT, (

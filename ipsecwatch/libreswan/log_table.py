@@ -854,6 +854,10 @@ FAILURES: Final = (
     *_rows(
         replace(_LOCAL, reason=Reason.OTHER),
         ("3.18", MAIN, "netlink response for Add SA ", "netlink response for % %"),
+        ("4.0", "4.15", r"setsockopt(SOL_TCP, TCP_ULP\) failed ",
+         "setsockopt(SOL_TCP, TCP_ULP) failed "),
+        ("5.0", MAIN, r'TCP: socket \d+: setting socket option "espintcp"',
+         'TCP: socket %: setting socket option "espintcp"'),
         ("3.18", "5.3.2", f"{_UPDOWN} command exited with ", "% command exited with status %"),
         ("5.4", MAIN,
          'command "(?:prepare|route|up)": (?:exited with status|terminated with signal) ',

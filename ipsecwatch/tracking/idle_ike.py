@@ -3,12 +3,13 @@
 
 An IKE SA is idle if it has or had a Child SA, or if the first report listed it already. One that
 came later, and has carried no Child SA yet, is an attempt to bring one up. An IKE SA that replaced
-an idle one in a rekey is idle, too.
+an idle one in a rekey is idle, too. So is the IKE SA of a client that this gateway redirects to
+another one in IKE_AUTH (send-redirect=yes): the client goes there, and need not delete it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.tracking.observation import is_child, is_ike
 
@@ -27,6 +28,7 @@ def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
     """
     ikes = {s.serial: s.key for s in report.states if is_ike(s)}
     idle = {serial for serial in ikes if _was_idle(serial, run, log)}
+    idle.update(_redirected(log, ikes, report))
     carrying = [s for s in report.states if is_child(s)]
     idle.update(s.parent_serial for s in carrying if s.parent_serial is not None)
     if run.ikes is None:  # found at the first look
@@ -39,6 +41,16 @@ def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
     run.ikes, run.idle = ikes, frozenset(idle)
     run.busy = frozenset([s.key for s in carrying])
     log.sas.keep(ikes.keys())
+
+
+def _redirected(log: LogEvidence, ikes: dict[int, ConnectionKey], report: Report) -> list[int]:
+    """Return the IKE SAs of peers that this machine redirects to another gateway."""
+    away = {c.key for c in report.connections if _REDIRECTS in c.policy}
+    return [s for s, key in ikes.items() if key in away and not log.incoming.is_ours(s)]
+
+
+_REDIRECTS: Final = "SEND_REDIRECT_ALWAYS"
+"""The word in a connection's policy for send-redirect=yes."""
 
 
 def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:

@@ -77,6 +77,14 @@ def test_an_ike_sa_whose_child_was_taken_down_is_no_sign_of_trying() -> None:
     ) == ["->down", "down>up", "up>down:other"]  # fmt: skip
 
 
+def test_a_client_that_is_redirected_elsewhere_is_no_sign_of_trying() -> None:
+    """5.2 as a client deletes its own IKE SA without a word: the gateway's is left."""
+    gateway = connection("site", policy="IKEv2+PSK+SEND_REDIRECT_ALWAYS")
+    tracker = Tracker(stuck_after=30)
+    later = [poll(second, [gateway], [ike(1, "site")]) for second in (5, 20, 40)]
+    assert history(poll(0, [gateway]), *later, tracker=tracker) == ["->down"]
+
+
 def test_the_rekey_of_an_idle_ike_sa_is_no_sign_of_trying() -> None:
     assert history(
         poll(0, [SITE], UP), poll(5, [SITE], [ike(1, "site")]), poll(10, [SITE], [ike(9, "site")])

@@ -128,6 +128,11 @@ _SPECIAL: Final = (
         "Compare type= on both sides.",
     ),
     _row(
+        r"redirect loop|IKE_\w{4,8} redirect (?:loop|exceeds limit)",
+        "Gateways sent us from one to another again and again, until pluto gave up.",
+        "Ask their administrator, or have the first one serve us: accept-redirect=no.",
+    ),
+    _row(
         r"[\w ]{10,60} INTERNAL_ADDRESS_FAILURE",
         "The peer has no address for this machine: perhaps all of its addresses are lent.",
         "Ask the administrator of the peer, who sees its address pool, or end another session.",

@@ -49,6 +49,14 @@ SAYS = {
         '"office" #1: connection has ppk=insist but peer does not support PPK',
         "The two sides do not agree on the post-quantum key", "Compare ppk=",
     ),
+    "redirects, 4.10": (
+        '"office" #6: IKE_SA_INIT redirect loop, stop initiating IKEv2 exchanges',
+        "from one to another again and again", "accept-redirect=no",
+    ),
+    "redirects, 5.2": (
+        '"office" #6: IKE_SA_INIT redirect exceeds limit; assuming redirect loop',
+        "from one to another again and again", "accept-redirect=no",
+    ),
     "no address, IKEv2": (
         '"office" #2: IKE_AUTH response rejected Child SA with INTERNAL_ADDRESS_FAILURE',
         "The peer has no address for this machine", "its address pool",
