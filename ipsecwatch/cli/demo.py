@@ -31,6 +31,7 @@ from ipsecwatch.config import AgentSettings, Settings
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.recording.fake_pluto import FakePluto, Timeline
 from ipsecwatch.report import LogLine
+from ipsecwatch.sanitize import clean
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.tunnel import Reason
@@ -56,6 +57,10 @@ BUS: Final = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   </policy>
 </busconfig>
 """
+
+BUS_LIMIT: Final = 10.0
+"""Seconds that dbus-daemon may take until it listens."""
+_TRY_BUS: Final = "Try it: dbus-daemon --session --nofork --print-address"
 
 EXAMPLES: Final = (
     ("ipsecwatch demo", "takes some 20 seconds"),
@@ -115,7 +120,7 @@ async def _play(speed: float) -> int:
         folder = Path(name)
         played = _Played.load(RECORDING)
         output = _Output(speed, terminal.Paint(terminal.colour_wanted()))
-        async with _bus(folder):
+        async with private_bus(folder):
             control = str(folder / "pluto.ctl")
             async with FakePluto(control, played.status, output.second):
                 return await _run_all(output, played, control)
@@ -202,29 +207,28 @@ async def _monitor(output: _Output) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _bus(folder: Path) -> AsyncIterator[None]:
+async def private_bus(folder: Path) -> AsyncIterator[None]:
     """Run a dbus-daemon while the context lasts, and use it as this process's system bus.
 
     It is also the session bus if the environment names none. Its files are in ``folder``. Raise
-    Failure if dbus-daemon ends before it listens, and TimeoutError if it doesn't listen within 10
-    seconds.
+    Failure if dbus-daemon ends before it listens, or doesn't listen within BUS_LIMIT seconds.
     """
-    socket, settings = folder / "bus", folder / "bus.conf"
+    socket, settings, errors = folder / "bus", folder / "bus.conf", folder / "errors"
     settings.write_text(BUS.format(path=socket))
-    # In a session of its own, it doesn't get Ctrl-C; it is ended after everything else.
-    daemon = await asyncio.create_subprocess_exec(
-        "dbus-daemon", f"--config-file={settings}", "--nofork", "--nopidfile", "--nosyslog",
-        start_new_session=True, stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    with errors.open("wb") as stderr:
+        # In a session of its own, it doesn't get Ctrl-C; it is ended after everything else.
+        daemon = await asyncio.create_subprocess_exec(
+            "dbus-daemon", f"--config-file={settings}", "--nofork", "--nopidfile", "--nosyslog",
+            start_new_session=True, stdout=asyncio.subprocess.DEVNULL, stderr=stderr,
+        )  # fmt: skip
+    give_up = time.monotonic() + BUS_LIMIT
     try:
-        async with asyncio.timeout(10):
-            while not socket.exists():
-                if daemon.returncode is not None:
-                    raise Failure(
-                        "dbus-daemon ended at once", f"Try it: dbus-daemon --config-file={settings}"
-                    )
-                await asyncio.sleep(0.02)
+        while not socket.exists():
+            if daemon.returncode is not None:
+                raise Failure(f"dbus-daemon ended at once{_why(errors)}", _TRY_BUS)
+            if time.monotonic() > give_up:
+                raise Failure(f"dbus-daemon doesn't listen{_why(errors)}", _TRY_BUS)
+            await asyncio.sleep(0.02)
         os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = f"unix:path={socket}"
         os.environ.setdefault("DBUS_SESSION_BUS_ADDRESS", f"unix:path={socket}")
         yield
@@ -232,6 +236,12 @@ async def _bus(folder: Path) -> AsyncIterator[None]:
         if daemon.returncode is None:
             daemon.kill()
         await daemon.wait()
+
+
+def _why(errors: Path) -> str:
+    """Return what dbus-daemon has written to this file: a colon and the last line, or ""."""
+    lines = errors.read_text(errors="replace").split("\n")
+    return next((f": {clean(line)}" for line in reversed(lines) if line.strip()), "")
 
 
 @dataclass(slots=True)
