@@ -411,7 +411,7 @@ _QUOTED_KEY: Final = re.compile(r'^[ \t]*("(?:\\.|[^"\\\n])*")[ \t]*=', re.MULTI
 
 
 def _unquoted(key: str) -> str:
-    """Return a quoted TOML key without its quotes and escape sequences; "" if it is invalid."""
+    """Return a quoted TOML key unquoted, with its escape sequences resolved; "": it is invalid."""
     try:
         return next(iter(tomllib.loads(f"{key} = 0")))
     except ValueError:

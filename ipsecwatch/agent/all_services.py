@@ -29,7 +29,11 @@ instance."""
 
 
 async def follow_as_one() -> AsyncGenerator[Event]:
-    """Yield the events of the service and all its instances, as if they came from one service."""
+    """Yield the events of the service and all its instances, merged into those of one service.
+
+    AllServices.combine() says how: a Snapshot has the tunnels of all of them, and a Lost comes only
+    if none of them can be followed.
+    """
     services = AllServices()
     async with aclosing(client.follow_all()) as events:
         async for told in events:

@@ -106,7 +106,7 @@ class NotificationPolicy:
     # --- What comes in ------------------------------------------------------------------------
 
     def record(self, event: Event | MachineEvent, now: float) -> None:
-        """Record an event. wanted() has its effect as soon as that is due."""
+        """Record an event. The result of wanted() changes as soon as the event's effect is due."""
         match event:
             case Change() | Update():
                 self._on_tunnel(event, now)
@@ -371,7 +371,7 @@ class NotificationPolicy:
     def _update(self, tunnel: TunnelNotification, now: float) -> None:
         """Update what is reported about a tunnel, as far as changes are due.
 
-        If the tunnel is gone, and that was reported, remove it here.
+        If the tunnel is gone, and nothing is left to report about it, remove it here.
         """
         before, path = tunnel.reported, tunnel.view.path
         news = tunnel.update(now, self._context)

@@ -148,7 +148,8 @@ class ServiceNotification:
     def times(self, hush: float) -> Iterator[float]:
         """Yield the times at which unknown() or stopped() may change their answer without an event.
 
-        Some of them may be in the past.
+        ``hush`` is the time until which no new problem is reported. Some of the times may be in the
+        past.
         """
         waits = (
             (self._unwatched.since, UNKNOWN_AFTER),

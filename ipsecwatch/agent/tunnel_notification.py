@@ -173,7 +173,7 @@ class TunnelNotification:
     def close(self) -> None:
         """Record that the user closed the tunnel's notification.
 
-        From now on only a worse one is shown.
+        Until the tunnel was up and is lost again, only a worse one is shown.
         """
         if self.reported is not None:
             self.closed = max(self.closed, self.reported.rank)

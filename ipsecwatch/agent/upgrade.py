@@ -23,9 +23,9 @@ _VERSION: Final = re.compile(r"""^__version__ = ["']([0-9][0-9A-Za-z.+~-]*)["']"
 def newer_version(on_the_bus: str) -> str:
     """Return the installed version if it is newer than that of this agent; otherwise "".
 
-    ``on_the_bus`` is the version of the running service, or "". The installed version is looked at
-    only if the service has another version than this agent. Versions are compared by the numbers at
-    their beginning.
+    ``on_the_bus`` is the version of the running service; "": it isn't known. The installed version
+    is looked at only if the service is known to have another version than this agent. Versions are
+    compared by the numbers at their beginning.
     """
     if on_the_bus in ("", __version__):
         return ""

@@ -72,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
 def summary(counts: Mapping[Kind, int]) -> str:
     """Return the sentence with the number of different values of each kind that were replaced.
 
-    For example ``Replaced: 3 × IPv4 address, 1 × user name.`` ``counts`` has these numbers.
+    For example ``Replaced: 3 × IPv4 address, 1 × user name.`` ``counts`` has these numbers;
+    if it is empty, the sentence says that nothing had to be replaced.
     """
     listed = ", ".join(f"{n} × {kind.value}" for kind, n in counts.items())
     return f"Replaced: {listed}." if listed else "Nothing in it had to be replaced."

@@ -249,7 +249,8 @@ def _age(seconds: float | None, *, known: bool) -> str:
 def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None:
     """Print the table of ``peers``, and remarks below it.
 
-    ``of`` is the number of all peers, also of those that arguments exclude. On stderr, print what
+    ``of`` is the number of all peers, also of those that arguments exclude. If ``paged``, a pager
+    shows what the terminal has too few lines for. On stderr, print what
     is wrong with a saved text or pluto's own answer, and that details were refused.
     """
     paint = terminal.Paint(terminal.colour_wanted())

@@ -98,9 +98,10 @@ async def follow(instance: str = "", *, ask_after: float | None = None) -> Async
 
 
 async def _through_all_buses(instance: str, ask_after: float | None) -> AsyncGenerator[Event]:
-    """Yield the events of follow(), and connect to the bus again whenever the connection is lost.
+    """Yield events for follow(), and connect to the bus again whenever the connection is lost.
 
-    Yield a Lost when the connection is lost, and after each failed attempt to connect.
+    Yield a Lost when the connection is lost, and after each failed attempt to connect, also the
+    first one. Equal ones may follow each other. The arguments are those of follow().
     """
     backoff = Backoff(RETRY)
     while True:

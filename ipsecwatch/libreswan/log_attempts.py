@@ -339,8 +339,9 @@ def _is_logged_twice(story: Story, line: LogTextLine) -> bool:
 def _begin(story: Story, finding: Finding, serial: int | None) -> None:
     """Record that this side began to negotiate an SA.
 
-    That is a new attempt, unless it is a Child SA under the IKE SA that was begun last (phase 2),
-    which belongs to the same attempt. ``serial`` is that of the SA that was begun.
+    That is a new attempt, unless it is the first Child SA (phase 2) under the IKE SA that was begun
+    last: both are one attempt. ``serial`` is that of the SA that was begun; None: the line names
+    none.
     """
     if finding.using is not None and finding.using == story.begun:
         story.begun = None

@@ -269,9 +269,10 @@ class _Found:
             self._add_connection(i, bare, said)
 
     def _sort_line(self, i: int, bare: _Bare) -> None:
-        """Add the line with the index ``i`` if it is a log line, of pluto or another program.
+        """Record the line with the index ``i`` if it is a log line, by what it is about.
 
-        ``bare`` is the line without its prefixes.
+        That is a connection, a packet, or pluto itself. Other lines of pluto are only counted,
+        those of other programs are set aside. ``bare`` is the line without its prefixes.
         """
         if (said := _said(bare)) is not None:
             self._add_connection(i, bare, said)

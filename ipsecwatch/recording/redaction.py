@@ -3,10 +3,10 @@
 
 Several grammars know which parts of a line are libreswan's own text: status_lines.py for pluto's
 answers, messages.py for its log, typed.py for commands and ipsec.conf. Only these parts stay. All
-others are replaced, the same value by the same placeholder (placeholders.py). In a line that no
-grammar knows, the words that libreswan uses stay, except a word that is also a private value that
-was met before (words.py). Therefore a text should be redacted twice: the first time only finds all
-its private values (``Redactor.again()``).
+others are replaced, the same value of one kind by the same placeholder (placeholders.py). In a line
+that no grammar knows, the words that libreswan uses stay, except a word that is also a private
+value that was met before (words.py). Therefore a text should be redacted twice: the first time only
+finds all its private values (``Redactor.again()``).
 """
 
 from __future__ import annotations

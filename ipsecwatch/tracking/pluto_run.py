@@ -78,10 +78,10 @@ class PlutoRun:
         self.loaded = len(report.connections)
 
     def count_missed(self, report: Report) -> int:
-        """Return how many SAs came and went since the last report, so that no report showed them.
+        """Return how many SAs came and went unseen: older than the newest one that a report shows.
 
-        pluto leaves no serial out, so these are the serials that are in no report. 0 at the first
-        report.
+        pluto leaves no serial out, so these are the serials that no report showed, without those
+        that were returned before. 0 at the first report.
         """
         if self.counted is None:  # found at the first look
             self.counted = max((s.serial for s in report.states), default=0)

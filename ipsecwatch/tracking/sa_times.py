@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class Since(NamedTuple):
-    """The time of a change: on the wall clock and on CLOCK_BOOTTIME, in seconds."""
+    """When something changed; if not ``known``, the latest time at which it can have changed.
+
+    Both times, in seconds, are of the same moment: ``at`` by the wall clock, ``boot`` by
+    CLOCK_BOOTTIME.
+    """
 
     at: float
     boot: float

@@ -226,8 +226,10 @@ class Tracker:
     def _apply_report(self, poll: Poll, report: Report) -> list[Transition]:
         """Apply a complete report, and return the transitions.
 
-        It updates all tunnels, the run of pluto, and what is kept of the log. If the report is that
-        of another pluto than the last one, first forget what was true only of the old pluto.
+        The report is complete in the sense of Report.complete. It updates all tunnels, the run of
+        pluto, and what is kept of the log; if nothing but the time has changed, only the tunnels
+        that are being tried. If the report is that of another pluto than the last one, first forget
+        what was true only of the old pluto.
         """
         if self._is_unchanged(poll, report):
             return self._pass_time(poll)

@@ -99,7 +99,7 @@ class Bar:
     async def follow(self) -> None:
         """Follow the service, and print a line whenever it differs from the one before.
 
-        Return when the reader of stdout, which is a pipe from us to the bar, is gone.
+        If stdout is a pipe, return when nobody reads it any more. Otherwise, go on until cancelled.
         """
         changed, ended = asyncio.Event(), asyncio.Event()
         names = ConnectionNames(lambda _: changed.set())

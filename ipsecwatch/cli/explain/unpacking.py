@@ -80,8 +80,8 @@ def _strings(value: object) -> Iterator[str]:
     """Yield all strings in a JSON value, in their order, also those in lists and objects within it.
 
     Names of members, numbers and other values are left out, and a line end at a string's end is
-    removed. Of an object with a MESSAGE, which is an entry of the journal, only the message is
-    yielded, with _prefix() before it.
+    removed. An object whose MESSAGE is a text is an entry of the journal: for it, one string is
+    yielded, the message behind its _prefix().
     """
     if isinstance(value, str):
         yield value.removesuffix("\n")

@@ -288,9 +288,9 @@ class Picture:
         return [self.layout.head(paint), *rows]
 
     def _all_of_each(self, paint: terminal.Paint, wide: int, room: int) -> list[str]:
-        """Return a blank line, and ``room`` lines of what is known about the named tunnels.
+        """Return a blank line, and below it up to ``room`` lines about the named tunnels.
 
-        They begin at ``top``, which is corrected if it is too far down. A named tunnel that isn't
+        These begin at ``top``, which is corrected if it is too far down. A named tunnel that isn't
         listed has a line that says so.
         """
         lines: list[str] = []
@@ -399,7 +399,8 @@ class Watch:
     async def _draw(self) -> None:
         """Draw the screen after each change and at each full second, until cancelled.
 
-        There is a pause after each drawing, as FRAME and SHARE say.
+        After each drawing there is a pause: FRAME seconds, or SHARE times as long as the drawing
+        took, if that is longer.
         """
         while True:
             began = time.perf_counter()

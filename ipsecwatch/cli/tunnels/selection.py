@@ -219,7 +219,8 @@ class Selection:
     def apply(self, rows: Sequence[Row]) -> list[Row]:
         """Return the selected ones of all tunnels, sorted.
 
-        Raise Failure where a name or pattern fits no tunnel in ``rows``, whatever its state.
+        Raise Failure where a name or pattern fits no tunnel in ``rows``, whatever its state, or
+        where a name is that of several NetworkManager connections.
         """
         return self.sort(self.filter(pick(rows, self.names)))
 

@@ -54,7 +54,10 @@ def disagreement(
 
 
 class Sifted(NamedTuple):
-    """The text of an answer without the lines that aren't believed."""
+    """The result of looking for foreign lines: an answer's text without them, and these lines.
+
+    If it isn't certain which lines are foreign, all stay in the text, and ``doubt`` says why.
+    """
 
     text: str
     numbers: Sequence[int] = ()

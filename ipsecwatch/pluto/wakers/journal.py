@@ -245,7 +245,7 @@ class PlutoLog(LogWaker):
         _seek_end(reader)
 
     def _add_entry(self, line: LogLine | None) -> None:
-        """Record that an entry could be read. Pass on its line; None: it has none to pass on."""
+        """Record that an entry could be read, and pass on its line. None: it has no line for us."""
         self._damaged = 0
         self._pauses.reset()
         if line is not None:
