@@ -283,7 +283,7 @@ class _Found:
             self._add_fate(i, bare, _OF_PLUTO[finding.event])
         elif (fate := self._fate(bare)) is not None:
             self._add_fate(i, bare, fate)
-        elif bare.stamp and bare.marked and not _may_be_status(bare.text):
+        elif bare.stamp and bare.marked and (bare.is_plutos or not _may_be_status(bare.text)):
             self.others += bare.is_plutos
             (self.taken if bare.is_plutos else self._foreign).add(i)
 

@@ -163,14 +163,16 @@ class AttemptReasons:
 
         Such an attempt takes milliseconds where the peer refuses it. A tunnel on demand is WAITING
         before and after it, so that no state shows it. Left out are tunnels that are still being
-        tried, and those that the report (of the time ``mono``) lists first or in another state.
+        tried, and those that the report (of the time ``mono``) lists first or in another state; and
+        those that are DOWN because they were taken down: 5.2 tries once more after that.
         ``failed`` has the order of the first such attempt by the connection's name.
         """
         if not failed:
             return
         for record in records:
             names, t = _names(record.tunnel) & failed.keys(), record.tunnel
-            told = t.unresolved or t.since_mono == mono
+            by_hand = t.last_state is TunnelState.DOWN and record.why[0] is Reason.OPERATOR
+            told = t.unresolved or t.since_mono == mono or by_hand
             if names and t.children and record.trying_since is None and not told:
                 first = min(failed[name] for name in names)
                 failure = self._log.attempts.failure(names, first)

@@ -104,6 +104,19 @@ def test_a_peer_that_ends_phase_1_before_there_is_a_phase_2_has_refused_the_atte
     assert (tunnel.state, tunnel.reason) == (TunnelState.CONNECTING, reason)
 
 
+def test_one_that_was_taken_down_by_hand_stays_so_if_pluto_tries_once_more() -> None:
+    """5.2 does, where it had been about to revive the connection."""
+    tracker = Tracker()
+    tracker.observe(poll(0, [WANTED]))
+    tracker.add_log_line(LogLine(START + 4, BY_HAND))
+    (down,) = tracker.observe(poll(5, [connection("site")]))
+    assert down.reason is Reason.OPERATOR
+    tracker.add_log_line(LogLine(START + 6, OURS))
+    tracker.add_log_line(LogLine(START + 6.01, REFUSED))
+    tracker.observe(poll(10, [connection("site")]))
+    assert tracker.tunnels["site"].reason is Reason.OPERATOR
+
+
 def test_what_failed_before_a_tunnel_was_up_is_no_reason_for_its_loss() -> None:
     tracker = Tracker()
     up = [ike(3, "site"), child(4, "site", 3)]

@@ -343,3 +343,11 @@ def test_of_an_end_without_a_cause_it_is_not_said_that_it_was_by_hand(
     _, out, _ = explain(f'{V2_UP}{rekey}{refused}"site" #2: {end}\n')
     assert "Its lifetime ran out, and it was not renewed." in out
     assert "taken down" not in out
+
+
+def test_what_pluto_logs_at_its_start_is_no_answer_to_a_command(explain: Explain) -> None:
+    started = "Nov 29 01:00:00 gw pluto[7]: "
+    lines = ["FIPS Mode: NO", *V2_UP.splitlines()]
+    _, out, _ = explain("".join(f"{started}{line}\n" for line in lines))
+    assert "the answer to" not in out
+    assert out.startswith("Log lines of 1 connection")
