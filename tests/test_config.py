@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Settings files: every key with its bounds, and every mistake told with its file and line."""
+"""Tests of settings files: all keys with their limits, and the file and line of each mistake."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def load(path: Path, kind: type[Any]) -> Any:  # noqa: ANN401 - either kind of s
 
 
 def toml(value: object) -> str:
-    """Write a default as TOML; of lists there are only empty ones."""
+    """Return a default value as TOML; the only lists among them are empty ones."""
     if isinstance(value, bool):
         return str(value).lower()
     return "[]" if value == () else repr(value)

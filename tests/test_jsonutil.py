@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What passes each check, and what an error says of what doesn't."""
+"""Tests of which values pass each check, and of the errors for other values."""
 
 from __future__ import annotations
 

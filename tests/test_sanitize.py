@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A stranger's words made fit to be shown; what pluto calls a connection made an object path."""
+"""Tests of strangers' text that is made harmless, and of object paths made of names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ipsecwatch.sanitize import MAX_SHOWN, clean, escape_markup, path_element
 
 unhurried = settings(deadline=None)
-"""How long an example takes says nothing on a machine that does other things, too."""
+"""No deadline for an example, because other programs may use the machine."""
 
 SHOWABLE = {"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Zs"} | {
     "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So"
@@ -25,14 +25,14 @@ SHOWABLE = {"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Z
 """Unicode's categories of letters, marks, numbers, blanks, punctuation and symbols."""
 
 ANY = st.text(st.characters(exclude_categories=()))
-"""Whatever a str can hold, surrogates included."""
+"""Any text that a str can hold, also with surrogates."""
 
 BYTES = st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape"))
-"""Whatever a peer sends, as pluto's output is read."""
+"""Any bytes of a peer, as pluto's output is decoded."""
 
 
 def undo(shown: str) -> str:
-    """Read what clean() wrote, by the rules of its docstring."""
+    """Return the text from which clean() made ``shown``, by the rules in its docstring."""
 
     def one(match: re.Match[str]) -> str:
         if match[1]:
@@ -93,7 +93,7 @@ def test_escaped_markup_is_text_and_nothing_else(text: str) -> None:
 
 @cache
 def libsystemd() -> ctypes.CDLL | None:
-    """Load the library whose encoding path_element() promises to be."""
+    """Load libsystemd, whose encoding of object paths is compared with ours; None: missing."""
     try:
         return ctypes.CDLL("libsystemd.so.0")
     except OSError:

@@ -9,7 +9,7 @@ from tests.support.reports import child, connection
 
 
 def test_a_tunnel_that_is_seen_again_is_the_same_with_other_lines() -> None:
-    """Each field has a value that is its own, so that none can take the place of another."""
+    """Each field has another value, so that a mix-up of two fields would be found."""
     tunnel = Tunnel(
         "key", "name", TunnelState.UNKNOWN, TunnelState.UP, 1.0, 2.0, Reason.OTHER, 3, 4, 5, "nm",
         6, "peer", "detail", 7.0, False, (Part.STATES,), (8.0, "line"), "dns",

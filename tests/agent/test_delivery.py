@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Making the screen as it should be, where it may be missing, refuse, or hang."""
+"""Tests of delivery: the screen becomes as wanted, even if it is missing, refuses or hangs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOBODY: frozenset[str] = frozenset()
 
 
 def wanted(**titles: str) -> dict[str, Notification]:
-    """Lasting notifications of one rank, by key."""
+    """Return lasting notifications of the same rank, by key; ``titles`` has each key's title."""
     return {
         key: Notification(key, title, "", "network-vpn", "network.error", lasting=True, rank=2)
         for key, title in titles.items()
@@ -35,7 +35,7 @@ def wanted(**titles: str) -> dict[str, Notification]:
 
 
 class FakeDisplay:
-    """Shows what it is given, as long as it works, and takes as long as it is told to."""
+    """A fake notification server. It answers once ``gate`` is set; without ``works`` it fails."""
 
     def __init__(self) -> None:
         self.slots: dict[str, str] = {}

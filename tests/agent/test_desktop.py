@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a notification server is told, over a real bus."""
+"""Tests of what a notification server receives, over a real bus."""
 
 from __future__ import annotations
 

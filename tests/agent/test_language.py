@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the agent and the bar say in other languages: all of it, whole, and not too long."""
+"""Tests of the agent's and the bar's texts in other languages: complete, and not too long."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PO: Final = TOP / "packaging" / "po"
 LANGUAGES: Final = sorted(path.stem for path in PO.glob("*.po"))
 SOURCE: Final = [*dict.fromkeys([*texts.messages(), *texts.messages_of(*bar_line.TRANSLATED)])]
 MAX_TITLE: Final = 50
-"""Characters that GNOME's banner and waybar's width have room for."""
+"""How many characters fit into GNOME's banner and into waybar."""
 MAX_BUTTON: Final = 24
 NAME: Final = "n" * notifications.MAX_TITLE_NAME
 
@@ -123,7 +123,7 @@ def test_what_is_no_po_file_is_refused_with_its_line(text: str, tmp_path: Path) 
 
 
 def spoken(code: str) -> None:
-    """Speak a language as the packages bring it."""
+    """Make ipsecwatch use the translations of packaging/po for this language."""
     messages = {(m.text, m.plural): m.forms for m in catalog.read(PO / f"{code}.po")}
 
     class Forms(translation.English):
@@ -147,7 +147,7 @@ def test_german_counts() -> None:
 
 
 class Pseudo(translation.English):
-    """A made-up language: each text is longer by a third, accented, and between brackets."""
+    """A made-up language. Each text is a third longer, has accents, and stands in brackets."""
 
     def gettext(self, message: str, /) -> str:
         assert message in {singular(text) for text in SOURCE}, f"{message!r} is in no table"
@@ -161,13 +161,16 @@ class Pseudo(translation.English):
 
 _ACCENTS: Final = str.maketrans("aceinosuyACDEINOSUVY", "áçéíñóšúýÁÇĎÉÍÑÓŠÚṼÝ")
 _NAMES: Final = re.compile(r"n+…?n*|q|[\d/., ]+|\n| {4}")
-"""What stands beside texts: names, numbers, and blanks between sentences."""
+"""What may stand outside of translated texts: names, numbers, and blanks between sentences."""
 NESTS: Final = [*texts.DURATIONS.values(), texts.NAMES_AND_MORE.one]
-"""What may fill the place of another text: a duration, and a list that was cut."""
+"""Translated texts that may be put into another one: a duration, and a list that was cut."""
 
 
 def beside_texts(said: str) -> str:
-    """Return what of a text is neither translated nor a name."""
+    """Return the parts of a text that are outside of the brackets, without names and numbers.
+
+    A part that isn't translated is among them. Assert that no text was cut.
+    """
     depth, rest = 0, ""
     for c in said:
         depth += (c == "⟦") - (c == "⟧")
@@ -178,7 +181,7 @@ def beside_texts(said: str) -> str:
 
 
 def nested(said: str) -> list[str]:
-    """Return texts that fill a place in another one."""
+    """Return the texts in brackets that are within other brackets."""
     found: list[str] = []
     inner = re.compile(r"⟦([^⟦⟧]*)⟧")
     while m := inner.search(said):
@@ -189,7 +192,7 @@ def nested(said: str) -> list[str]:
 
 
 def every_notification() -> Iterator[Notification]:
-    """Make a notification of every kind, reason and form that there is."""
+    """Yield notifications of all kinds, with all reasons, in all forms."""
     of_tunnels = [k for k in Kind if k in texts.SUMMARY_LINES]
     for kind, reason in product(of_tunnels, Reason):
         for state, children in product((TunnelState.WAITING, TunnelState.DOWN), (0, 3)):
@@ -256,7 +259,7 @@ def test_no_text_of_the_bar_is_left_out() -> None:
 
 
 def test_no_text_of_ours_stands_outside_the_tables() -> None:
-    """Texts with a blank in them that a person could read, in what makes notifications."""
+    """Look for string literals with a capital and a blank where notifications are made."""
     for name in ("notifications", "delivery", "desktop", "policy", "tunnel_notification"):
         source = (TOP / f"ipsecwatch/agent/{name}.py").read_text(encoding="utf-8")
         code = re.sub(r'""".*?"""|#[^\n]*', "", source, flags=re.DOTALL)

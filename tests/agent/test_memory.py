@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What one agent leaves to the next, and that nothing that is wrong with it hurts."""
+"""Tests of what one agent leaves to the next, and that a damaged file does no harm."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is muted is kept, ends when it should, and nothing that is wrong with the file hurts."""
+"""Tests of mutes: they are kept, they end in time, and a damaged file does no harm."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names of NetworkManager's in what the agent hears: at once, late, and with the plugin."""
+"""Tests of NetworkManager's names in the agent's events: known at once, later, or by the plugin."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the agent says, and that nobody else can put words into its mouth."""
+"""Tests of the texts of notifications, and that a peer can't put text of its own into them."""
 
 from __future__ import annotations
 
@@ -242,7 +242,10 @@ HOSTILE = st.text(max_size=300) | st.sampled_from(
 
 
 def harmless(text: str) -> bool:
-    """No control, format, bidirectional, private, undecodable or separating character but ours."""
+    """Return whether a text has no control, format, private or separating characters.
+
+    The agent's own isolates around names (U+2068, U+2069) are allowed, if they are in pairs.
+    """
     found = {unicodedata.category(c) for c in text if c not in "\u2068\u2069"}
     balanced = text.count("\u2068") == text.count("\u2069")
     return balanced and not any(c.startswith("C") or c in ("Zl", "Zp") for c in found)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What should be on the screen, and when: events and a clock in, notifications out.
+"""Tests of what should be on the screen, and when: events and a clock in, notifications out.
 
-Whole days pass here in no time. The defects D2 to D18 that were seen on real desktops, as far as
-no server is needed to see them, are tests of this file; the others are in test_session.py.
+Whole days pass here in no time. Defects that were seen on real desktops have numbers from D2 to
+D18. Those that show without a notification server are tested here, the others in test_session.py.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ TABLE: list[tuple[str, str, list[tuple[float, str, str]], list[tuple[float, str]
         [(20, "stuck", "no-answer"), (60, "down", "no-answer")],
         [(20.3, STUCK)],
     ),
-    # D2: what was so before the first look is told once, if it is wrong.
+    # D2: a bad state from before the start is notified once.
     ("stuck at login", "stuck", [], [(15, STUCK)]),
     ("down at login for nothing", "down", [], []),
     ("waiting at login", "waiting", [], []),
@@ -356,7 +356,7 @@ def test_a_laptop_without_network_at_login_is_told_so_once_and_only_if_something
 
 
 def flap(story: Story, audience: Audience, times: int, start: float = 20, step: float = 4) -> float:
-    """Lose it and have it back; return when it came up last."""
+    """Make the tunnel ``site`` go down and up several times; return when it came up last."""
     at = start
     for n in range(times):
         at = start + n * step
@@ -734,7 +734,7 @@ def test_a_name_that_comes_late_has_its_own_settings() -> None:
 def test_settings_and_mutes_fit_both_names_of_a_tunnel_of_networkmanagers(
     wanted: str, late: bool
 ) -> None:
-    """A tunnel that had its name when settings came, and one that got it later."""
+    """``late``: the tunnel gets its name before the settings come, else after that."""
     unnamed = view(OFFICE, "up")
     named = replace(unnamed, name="Office", managed=LIBRESWAN, uuid=OFFICE)
     down = replace(named, state=TunnelState.DOWN, reason=Reason.PEER_DEAD)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether there is a route out of this machine."""
+"""Tests of whether this machine has a route to other networks."""
 
 from __future__ import annotations
 

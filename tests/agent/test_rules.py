@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tables of rules: complete, and what they say of every state and reason."""
+"""Tests of the tables of rules: they are complete, and what they say of each state and reason."""
 
 from __future__ import annotations
 

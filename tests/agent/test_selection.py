@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which tunnels the user wants to hear of."""
+"""Tests of which tunnels the user wants notifications of."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The agent on real buses: with a fake notification server on one, and a service on the other.
+"""Tests of the agent on real buses: with a fake notification server, and with a service.
 
-Each defect that was seen on real desktops has a test here, or in test_policy.py where no screen is
-needed to see it.
+Each defect that was seen on real desktops has a test here, or in test_policy.py if it shows without
+a notification server.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ EVIL = "<b>evil</b> & <img src=x>"
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nobody waits for long in these tests, and what is remembered is the test's own."""
+    """Shorten all waits, and keep the agent's files in the test's own folder."""
     monkeypatch.setattr(session, "RETRY", (0.1,))
     monkeypatch.setattr(delivery, "RETRY", (0.1,))
     monkeypatch.setattr(tunnel_notification, "GATHER", 0.05)
@@ -59,7 +59,7 @@ def soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class Script:
-    """Stands in for the client: says what the test says."""
+    """A fake client of the service: it yields the events that a test says."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
@@ -78,7 +78,7 @@ class Script:
 
 
 class Running:
-    """An agent at work in this process."""
+    """An agent that runs in this process, with a Script as its client."""
 
     def __init__(self, file: Path) -> None:
         self.script = Script()
@@ -97,12 +97,12 @@ class Running:
             return await self.task
 
     async def end(self) -> None:
-        """End it as systemd does."""
+        """End the agent as systemd does, with SIGTERM."""
         os.kill(os.getpid(), signal.SIGTERM)
         assert await self.result() == 0
 
     async def die(self) -> None:
-        """End it as kill -9 does: it says nothing any more."""
+        """End the agent as SIGKILL does: it does nothing at its end."""
         agent_end = session.Agent.end
         session.Agent.end = _nothing  # type: ignore[method-assign, assignment]
         self.task.cancel()
@@ -111,7 +111,7 @@ class Running:
 
 
 def damage(folder: Path) -> None:
-    """Cut what an agent left."""
+    """Overwrite the file that an agent left, so that it is no valid JSON."""
     (file,) = folder.glob("ipsecwatch/*.json")
     file.write_text("{")
 
@@ -317,7 +317,7 @@ async def test_a_session_bus_may_be_absent_come_and_be_started_again(
 
 
 async def is_there() -> bool:
-    """Whether there is an agent on the session's bus."""
+    """Return whether an agent runs on the session bus."""
     connection = await connect("session")
     try:
         return bool((await connection.call_bus("NameHasOwner", "s", session.NAME)).body[0])
@@ -566,7 +566,7 @@ async def test_an_old_agent_becomes_the_newer_one_that_was_installed(tmp_path: P
 
 
 async def owner() -> str:
-    """Who the agent is on the session's bus; "": there is none."""
+    """Return the agent's unique name on the session bus; "" if there is none."""
     connection = await connect("session")
     try:
         return str((await connection.call_bus("GetNameOwner", "s", session.NAME)).body[0])
@@ -620,7 +620,7 @@ STUCK = "VPN site can't connect"
 
 
 async def press(server: Server, title: str, label: str) -> None:
-    """Press a button as a person does, who takes a moment to find it."""
+    """Wait until the notification is shown, wait a moment more, and press the button."""
     await server.shows(title)
     await asyncio.sleep(0.05)
     server.press(title, label)

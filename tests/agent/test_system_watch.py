@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Units and sleep, as a system bus tells of them."""
+"""Tests of what the agent learns about units and sleep from the system bus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUNS = ("active", "running", "success")
 
 @pytest.fixture(autouse=True)
 def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
-    """A bus whose policy lets a test be systemd; what this process takes for the system bus."""
+    """A bus on which a test may own systemd's name; for this process it is the system bus."""
     with PrivateBus(system=False) as bus:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
         monkeypatch.setattr(system_watch, "RETRY", (0.1,))

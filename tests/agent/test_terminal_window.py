@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which terminal is taken, and that a name is one argument of what runs in it."""
+"""Tests of which terminal is opened, and that a tunnel's name is one argument of its command."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_what_is_no_programs_name_is_none(
 
 
 async def opened(path: str, name: str) -> None:
-    """Open a terminal, and wait until it has ended, and been buried."""
+    """Open a terminal, and wait until its process has ended and is no child any more."""
     before = children()
     terminal_window.open_terminal(path, name)
     await until(lambda: children() <= before)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Restarts after an upgrade: when, and how with systemd and without."""
+"""Tests of the agent's restart after an upgrade: when, and how with systemd and without."""
 
 from __future__ import annotations
 

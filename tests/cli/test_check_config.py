@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether settings can be used: every mistake with file and line, and the exit code."""
+"""Tests of check-config: each mistake is printed with its file and line; the exit code is right."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the daemon needs of the machine, and how it ends without."""
+"""Tests of what the daemon needs of the machine, and how it ends if that is missing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ os.setgroups([])
 os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
 os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
 """
-"""Root isn't held to the limit, and others of one's own user count, too."""
+"""Becomes another user, with a limit for threads: root isn't limited, and other processes of the
+tests' user would count, too."""
 
 RUN = 'sys.exit(main.run(["daemon", "--config", sys.argv[2]]))'
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``IPSECWATCH_DEBUG``: what is logged, where it goes, and that nothing in it does harm."""
+"""Tests of ``IPSECWATCH_DEBUG``: what is logged and where, and that no text in it does harm."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PEERS = "it's\nme\x1b[2J\u202e"
-"""A text as a peer may choose it."""
+"""A text that a peer may choose."""
 
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """Put the levels and handlers back that a test changes."""
+    """Restore the levels and handlers of the loggers after a test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
@@ -33,7 +33,7 @@ def logging_as_before() -> Iterator[None]:
 
 
 def begin(value: str) -> None:
-    """Begin as a process does, whose log has no handlers yet: pytest has some."""
+    """Set up debugging as in a new process, whose root logger has no handlers."""
     logging.getLogger().handlers = []
     debug.begin(value)
 

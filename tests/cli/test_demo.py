@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The demo on terminals of several widths, with and without a desktop; and README's piece of it."""
+"""Tests of the demo on terminals of several widths, with and without a desktop, and in README."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LABEL = re.compile(r"^( *(\d+:\d\d|journal|why|desktop|signal)? +)")
 
 
 def demo(columns: int, **environment: str) -> list[str]:
-    """Play the demo on a terminal of so many columns, and return its lines."""
+    """Run the demo on a terminal with so many columns; return the lines that it prints."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     unset = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "COLUMNS")
@@ -53,7 +53,7 @@ def demo(columns: int, **environment: str) -> list[str]:
 
 
 def paragraphs(lines: list[str]) -> list[str]:
-    """Undo the breaking of lines, and leave out times and blanks that only lay out."""
+    """Return lines with their wrapping undone, and without times and blanks for layout."""
     joined: list[str] = []
     for line in lines:
         if joined and (line.startswith(" " * 17) or (line[:1].isalpha() and joined[-1])):

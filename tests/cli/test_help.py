@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``--help`` and ``help``: every verb, with examples that can be typed as they stand."""
+"""Tests of ``--help`` and ``help``: all verbs, and examples that work as they are printed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Several plutos on a machine: a daemon for each, and the verbs that ask one of them."""
+"""Tests of several plutos on a machine, with a daemon for each, and of verbs for one of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def started(*arguments: str | Path, **env: str) -> AsyncGenerator[asyncio.
 
 
 class Tenant:
-    """A pluto, its daemon, and a `monitor --instance` of it."""
+    """A fake pluto, its daemon, and a `monitor --instance` that follows that daemon."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line as its users meet it."""
+"""Tests of the command line as its users see it."""
 
 from __future__ import annotations
 
@@ -110,14 +110,14 @@ def test_a_cut_status_shows_what_there_is_and_says_so() -> None:
 no_pluto = pytest.mark.skipif(
     os.getuid() == 0 and Path(Settings().control_socket).exists(), reason="a pluto runs here"
 )
-"""Where there is no service, root asks pluto itself."""
+"""Mark for tests without a service: as root, the command would ask a pluto that runs here."""
 
 UNSERVED = 0 if os.getuid() == 0 else 3
-"""The exit code of status then: root knows that pluto isn't running, others don't."""
+"""The exit code of ``status`` without a service. Only root can find out that pluto doesn't run."""
 
 
 def start_pluto() -> str:
-    """What to do here about a pluto that isn't there: the machine may have no unit for it."""
+    """Return the advice to start pluto, which depends on whether this machine has a unit for it."""
     return advice_about_pluto(Reason.PLUTO_STOPPED, find_unit(Settings().unit))
 
 
@@ -210,7 +210,7 @@ def test_all_signs_in_texts_of_ours_have_a_form_in_ascii() -> None:
 
 
 _READS_SIGNS = ("pasted_text.py", "log_text.py", "repair.py")
-"""Modules whose signs are read in other people's texts, and never printed."""
+"""Modules that contain special characters only to find them in other people's texts."""
 
 
 async def test_status_and_monitor_show_what_the_service_says(system_bus: PrivateBus) -> None:

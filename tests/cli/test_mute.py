@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch mute``: lists, mutes and takes back, and says what it did."""
+"""Tests of ``ipsecwatch mute``: it lists, adds and removes mutes, and prints what it did."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch parse`` as its users meet it."""
+"""Tests of ``ipsecwatch parse`` as its users see it."""
 
 from __future__ import annotations
 

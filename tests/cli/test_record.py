@@ -43,11 +43,11 @@ async def record(
     stderr: int = asyncio.subprocess.PIPE,
     log: Path | None = None,
 ) -> tuple[int, str]:
-    """Record a pluto whose tunnel comes up; answers exit code and stderr.
+    """Record a fake pluto whose tunnel comes up; return the recorder's exit code and stderr.
 
-    The recorder is interrupted once it has seen both, unless it is to end by itself. With
-    ``said`` pluto says one thing after the other, a second long each. To ``log`` it writes when the
-    tunnel comes up.
+    The recorder is interrupted once it has seen both states; with ``until_it_ends`` it must end by
+    itself. With ``said``, pluto gives these answers instead, one for each second. ``log`` is a file
+    in which pluto logs that the tunnel comes up.
     """
     settings = folder / "ipsecwatch.toml"
     settings.write_text(
@@ -83,7 +83,7 @@ async def record(
 
 
 async def run(*arguments: str, user: int | None = None) -> tuple[int, str]:
-    """Run the command, perhaps as another user; answers exit code and stderr."""
+    """Run the command, as another user if given; return its exit code and stderr."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ipsecwatch", *arguments, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, user=user,
@@ -225,7 +225,7 @@ async def test_pluto_is_asked_again_soon_after_it_was_busy_with_something_else(
 
 
 class _OnceSlow:
-    """A fake client of pluto's, with one outcome for a status, and nothing to tell of traffic."""
+    """A fake client of pluto: one outcome for each status, and no answer to other commands."""
 
     def __init__(self, outcome: Answer | AskError) -> None:
         self._outcome = outcome

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOLERANCE = 3.0
-"""Seconds by which ours may differ from the truth."""
+"""By how many seconds a replayed change may differ from the true one."""
 
 SAMPLE = 1.0
-"""Samples are a second apart: either side may be late by one."""
+"""How many seconds more a difference may last, since both timelines have one sample a second."""
 
 
 @pytest.mark.parametrize("truth", truths(), ids=lambda t: f"{t.path.parent.name}-{t.path.stem}")
@@ -119,7 +119,7 @@ def test_a_tunnel_that_is_no_longer_listed_is_gone() -> None:
 
 
 def test_a_line_that_was_recorded_late_gives_the_reason_as_in_the_service(tmp_path: Path) -> None:
-    """journald may deliver a line after the poll that shows what it is about."""
+    """journald may deliver a log line after the poll that shows the loss."""
     path = ROOT / "4.10/peer-deletes.jsonl.gz"
     at = next(c.at for c in transitions(path) if c.goes_down)
     with gzip.open(path, "rt") as f:
@@ -217,7 +217,7 @@ HUGE = "9" * 400
 
 
 def altered(key: str, value: str, tmp_path: Path) -> Path:
-    """A recording of which each answer has some value at a key."""
+    """Return a recording in which each answer has ``value``, a text in JSON, at ``key``."""
     lines = []
     with gzip.open(ROOT / "4.10/site.jsonl.gz", "rt") as f:
         for line in f:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whole screens, as they are on terminals of several widths: the pictures are in screens/.
+"""Tests of whole screens on terminals of several widths; the expected ones are in screens/.
 
-Where they are to be other ones, `SCREENS=write pytest tests/cli/test_screens.py` draws them anew,
-for git diff to show.
+If they have to change, write them anew with `SCREENS=write pytest tests/cli/test_screens.py`, and
+look at git diff.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VERBS = {
     "office": ("status", "office", "paris", "--no-pager"),
     "who": ("who", "--no-pager"),
 }
-"""What is run, by what its pictures are called."""
+"""The arguments of the command, by the name of the expected screens."""
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _CLOCK = re.compile(r"\d\d:\d\d:\d\d")
@@ -50,7 +50,7 @@ async def picture(verb: str, columns: int) -> str:
 
 
 def anonymous(shown: str) -> str:
-    """Return a picture without its dates and times of day."""
+    """Return a screen with its dates and times of day replaced."""
     return _CLOCK.sub("hh:mm:ss", _DAY.sub("YYYY-MM-DD", shown)) + "\n"
 
 
@@ -90,7 +90,7 @@ async def shows(terminal: FakeTerminal, text: str) -> None:
 
 
 def compare(name: str, shown: Sequence[str]) -> None:
-    """Compare pictures with those of the same widths in screens/, or draw them anew."""
+    """Compare screens with the expected ones of the same widths, or write those anew."""
     if os.environ.get("SCREENS") == "write":
         for columns, text in zip(WIDTHS, shown, strict=True):
             (PICTURES / f"{name}-{columns}.txt").write_text(text)

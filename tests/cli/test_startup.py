@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Verbs that people wait for import what they use, and nothing else.
+"""Tests that verbs for which people wait import only what they use.
 
-Times are the benchmark's (tests/bench/startup.py): on a busy machine they would say nothing here.
+Times are measured by the benchmark (tests/bench/startup.py). On a busy machine they would prove
+nothing here.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ PLUTO: Final = {"ipsecwatch.config", "ipsecwatch.pluto", "tomllib"}
 SERVICE: Final = {"ipsecwatch.service", "ipsecwatch.agent", "systemd", "desktop_notifier"}
 READER: Final = {"ipsecwatch.libreswan", "ipsecwatch.tracking", "ipsecwatch.report"}
 LOG: Final = {f"ipsecwatch.libreswan.log_{part}" for part in ("table", "lines", "text", "attempts")}
-"""What reads pluto's log."""
+"""The modules that read pluto's log."""
 REPAIR: Final = {"ipsecwatch.cli.explain.reading", "ipsecwatch.cli.explain.repair"}
-"""What reads a text that isn't as libreswan printed it."""
+"""The modules that read damaged texts."""
 FOLLOWING: Final = {f"ipsecwatch.client.{part}" for part in ("events", "subscription")}
-"""What a program that asks once has no use for."""
+"""The modules that a program needs only to follow the service."""
 DETAILS: Final = {"ipsecwatch.service", "ipsecwatch.service.details"}
-"""Pure: what a text tells of a tunnel, by the keys of the bus."""
+"""Modules of the service that don't need the bus: they read details from pluto's texts."""
 ALWAYS_LATE: Final = {"shutil", "difflib"} | SERVICE
-"""What no verb needs that gives an answer."""
+"""Modules that no verb needs for an answer."""
 
 
 def imported(code: str) -> set[str]:
-    """Return the modules that a Python of its own has after this code."""
+    """Return the modules that a new Python process has loaded after this code."""
     report = "import sys; print(*sys.modules, file=sys.stderr)"
     run = [sys.executable, "-c", f"{code}\n{report}"]
     done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True)
@@ -54,7 +55,7 @@ def imported_by(*arguments: str) -> set[str]:
 
 
 def needless(modules: set[str], others: set[str]) -> set[str]:
-    """Return which of these, or what is in them, was imported."""
+    """Return those of ``modules`` that are in ``others``, or in a package that is."""
     return {m for m in modules if any(m == o or m.startswith(f"{o}.") for o in others)}
 
 
@@ -68,7 +69,8 @@ CASES = {
     ),
     "help of a verb": (["help", "status"], BUS | PLUTO | READER, 75),
 }
-"""Arguments, modules that they have no use for, and how many more than Python's own are enough."""
+"""By name: arguments, modules that mustn't be imported for them, and how many modules may be
+imported beyond those of Python itself."""
 
 
 @pytest.mark.parametrize("case", CASES)

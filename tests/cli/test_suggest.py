@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What somebody may have meant."""
+"""Tests of suggestions for names and words that were mistyped."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch wait``: against a service on a real bus, and what it makes of each event."""
+"""Tests of ``ipsecwatch wait``: with a service on a real bus, and what it decides at each event."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ UP, DOWN, STUCK = TunnelState.UP, TunnelState.DOWN, TunnelState.STUCK
 
 
 class Process:
-    """``ipsecwatch wait`` as somebody starts it."""
+    """A process of ``ipsecwatch wait``."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
 
     async def ended(self) -> tuple[int, str, str]:
-        """Return exit code, stdout and stderr."""
+        """Wait until it has ended; return its exit code, output and error output."""
         async with asyncio.timeout(30):
             out, err = await self.process.communicate()
         assert self.process.returncode is not None
         return self.process.returncode, out.decode(), err.decode()
 
     async def says(self) -> str:
-        """Return the next line of stderr."""
+        """Return the next line of its error output."""
         assert self.process.stderr is not None
         return (await asyncio.wait_for(self.process.stderr.readline(), 30)).decode()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> str:
-    """A status of a server with one client."""
+    """Return the path of a file with the status of a server that has one client."""
     text = next(
         s.stdout
         for s in statuses(ROOT / "4.10/xauth-server.jsonl.gz")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever becomes of a subscriber, it ends with exactly what the service knows."""
+"""Tests that a subscriber always ends with what the service knows, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ STEPS = st.lists(
 
 
 def settled(known: Knowledge, service: Service, run_id: str) -> bool:
-    """Whether a subscriber knows what the service knows."""
+    """Return whether a subscriber's knowledge equals the service's."""
     told = {v.name: facts(v) for v in known.tunnels.values()}
     true = {t.name: facts(t) for t in service.tunnels.values()}
     return (known.run_id, known.serial, known.pluto, told) == (
@@ -59,7 +59,7 @@ def settled(known: Knowledge, service: Service, run_id: str) -> bool:
 
 
 def facts(t: Tunnel | View) -> tuple[object, ...]:
-    """All that subscribers are told of a tunnel when it changes."""
+    """Return all values of a tunnel that a subscriber gets when the tunnel changes."""
     return (
         t.state, t.last_state, t.reason, t.since, t.since_mono, t.children_up, t.children,
         t.instances, t.managed,
@@ -67,7 +67,10 @@ def facts(t: Tunnel | View) -> tuple[object, ...]:
 
 
 async def settles(subscriber: SubscriberProcess, service: Service, run_id: str) -> Knowledge:
-    """Wait until a subscriber knows what the service knows."""
+    """Wait until a subscriber knows what the service knows; return the subscriber's knowledge.
+
+    Raise TimeoutError after 60 s.
+    """
     async with asyncio.timeout(60.0):
         while True:
             known = await subscriber.knowledge()
@@ -77,7 +80,7 @@ async def settles(subscriber: SubscriberProcess, service: Service, run_id: str) 
 
 
 class Life:
-    """A service that is started again and again, and its two subscribers."""
+    """A service that is started again and again, with its subscribers; ``live`` plays the steps."""
 
     def __init__(self, bus: PrivateBus, subscribers: list[SubscriberProcess]) -> None:
         self.bus = bus

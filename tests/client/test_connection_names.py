@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What NetworkManager calls connections: asked of a fake one, of none, and of one that hangs."""
+"""Tests of NetworkManager's names for connections: with a fake one, none, and one that hangs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LONG = 20.0
-"""Seconds that are enough on a busy machine."""
+"""A time limit in seconds that is enough on a busy machine."""
 
 
 @pytest.fixture

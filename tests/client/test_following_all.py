@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("system_bus")
 
 
 class Seen:
-    """What a follower of all services has seen, by instance."""
+    """All events that a follower of all services has received, by instance."""
 
     def __init__(self) -> None:
         self.events: dict[str, list[Event]] = {}

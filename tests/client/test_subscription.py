@@ -132,7 +132,7 @@ async def test_a_tunnel_that_goes_goes_down_first() -> None:
 async def test_who_asks_is_told_of_a_service_that_hangs_and_of_its_return(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is silent while nothing happens, too: then it answers, and nothing is told."""
+    """A service is also silent while nothing happens: as long as it answers, that's no event."""
     monkeypatch.setattr(subscription, "ANSWER_LIMIT", 0.3)
     async with odd_service() as service, following(ask_after=0.05) as follow:
         await follow.seen(Snapshot)
@@ -459,7 +459,7 @@ async def snapshot_when_there() -> Snapshot:
 
 
 def replayed(events: list[Event]) -> dict[str, client.View]:
-    """What one knows who believed all events."""
+    """Return the tunnels that a client knows after all these events, by path."""
     known: dict[str, client.View] = {}
     for event in events:
         match event:
@@ -478,7 +478,7 @@ def replayed(events: list[Event]) -> dict[str, client.View]:
 async def test_a_service_whose_answers_come_late_is_found_by_waiting_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """To ask again each time would make a bus that reads slowly slower, and never end."""
+    """Asking again and again would make a slow bus slower, and would never succeed."""
     monkeypatch.setattr(subscription, "ANSWER_LIMIT", 0.1)
     monkeypatch.setattr(subscription, "RETRY", (0.01,))
     async with odd_service() as service, following() as follow:

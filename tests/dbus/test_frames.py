@@ -27,7 +27,7 @@ def message(size: int, path: str = "/") -> bytes:
 
 
 def fed(data: bytes, cuts: list[int]) -> bytes:
-    """What is passed on of a stream that comes in pieces."""
+    """Return what Frames passes on of a byte stream in pieces; ``cuts`` has their sizes."""
     frames, out, at = Frames(by_size(LARGEST)), b"", 0
     for cut in [*cuts, len(data)]:
         out += frames.feed(data[at : at + cut])
@@ -92,7 +92,7 @@ def test_the_other_byte_order_is_understood() -> None:
 
 
 def judged(data: bytes, verdict: Handling = Handling.PASS) -> tuple[list[Header], bytes]:
-    """What the judge was told of each message, and what was passed on."""
+    """Return the headers that a judge with this verdict saw, and the bytes that were passed on."""
     seen: list[Header] = []
 
     def judge(header: Header) -> Handling:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The queue of messages that wait for the bus, over a pair of sockets."""
+"""Tests of the queue of messages that wait for the bus, with a pair of sockets."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is made of an entry's fields."""
+"""Tests of how an entry is made of the fields of a journal entry."""
 
 from __future__ import annotations
 

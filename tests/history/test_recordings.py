@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recordings, through the tracker and the service's entries, to a history: held to the truth."""
+"""Tests that the history of each recording, through tracker and journal entries, is true."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition
 
 TOLERANCE = 4.0
-"""Seconds by which ours may differ from the truth: three, and the second between two samples."""
+"""By how many seconds a change in the history may differ from the true one. Three, and one more
+since the truth has one sample a second."""
 
 
 class Kept(Sender):
-    """Keeps what is sent, as the entries that history would read."""
+    """A sender that keeps all entries, in the form in which history reads them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class Kept(Sender):
 
 
 def history(path: Path) -> dict[str, Told]:
-    """Write a journal of a recording as the service does, and read its history."""
+    """Return the timelines that history makes of the service's entries about a recording."""
     changes = list(transitions(path))
     journal = Journal(kept := Kept(), "run")
     journal.began([], PlutoState.RUNNING, changes[0].at)
@@ -67,7 +68,7 @@ def write(journal: Journal, change: Transition, serial: int) -> None:
 
 
 SAMPLE = 4
-"""One recording in so many is read by the test command, which replays all of them elsewhere."""
+"""The test command reads every fourth recording here; it replays all of them in other tests."""
 RECORDINGS = [
     pytest.param(
         truth,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Uptime, outages and flaps: what a timeline comes to."""
+"""Tests of uptime, outages and flaps, as they follow from a timeline."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How tunnels were, from one entry to the next, and what isn't known."""
+"""Tests of how each tunnel's state followed from one entry to the next, and what isn't known."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_where_two_entries_contradict_each_other_one_is_missing() -> None:
 
 
 def jumping(jump: float, at: float) -> Diary:
-    """A machine whose clock jumps at some second, while site is up."""
+    """Return entries of a machine whose clock jumps by ``jump`` s, while ``site`` is up."""
     diary = Diary()
     diary.began(1000)
     diary.found(1000, "up")

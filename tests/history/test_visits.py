@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who came and went behind templates."""
+"""Tests of which clients of a template came and went."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From when until when was watched, whatever became of the service, the machine and the clock."""
+"""Tests of when the service watched, whatever happened to service, machine and clock."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Outputs of libreswan's own test suite, where they are at hand."""
+"""Tests with the outputs of libreswan's own test suite, if they are there."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Prefix, name, instance and suffix are spelled out once, for all that reads libreswan's lines."""
+"""Tests of the patterns for prefix, name, instance and suffix in libreswan's lines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_piece_takes_what_libreswan_prints_and_nothing_else(piece: str) -> Non
 
 
 def test_no_other_module_spells_them_out() -> None:
-    """A release that changes one is followed in one place."""
+    """When a release changes one of them, only grammar.py has to be changed."""
     spelled = re.compile(
         r'"\(?\[\^"'  # a name
         r"|\(\?:\\d\{+3\}+ \)\?"  # a prefix

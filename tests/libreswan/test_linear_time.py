@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A line of a megabyte takes about twice the time of one of half a megabyte, whatever is in it.
+"""Tests that a line of twice the length takes about twice the time, whatever is in it.
 
-Whoever chooses what stands in a line may make it long, and of the kind that is the worst for what
-reads it: where a pattern tries each way to split it, twice the length is four times the time.
+A peer that chooses text in a line can make it very long, and as bad as possible for a pattern. If a
+pattern tries every way to split the line, twice the length takes four times the time.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 MIB: Final = 1 << 20
 RATIO: Final = 3.5
 SLACK: Final = 0.1
-"""Seconds of processor time that say nothing of a pattern."""
+"""Seconds of processor time that are no sign of a bad pattern."""
 UP: Final = statuses(ROOT / "5.4/site.jsonl.gz")[10].stdout
 
 
 @pytest.fixture
 def size(thorough: bool) -> int:
-    """How long a line is; one of twice the length is compared with it."""
+    """Return the length of a line in bytes; it is compared with a line of twice the length."""
     return MIB // 2 if thorough else MIB // 8
 
 
@@ -75,11 +75,11 @@ STATUS = {
     "lines": ('"site":   x\n', 'x\n"site":   x\n', '"zulu":   policy: UP;\n"site":   x\n'),
     "anything": ("", '"', '"a": ', '#1: "', "000 ", "[1]", "#", " ", "1", "\u202e", "\udcff", "~"),
 }
-"""How a line of each kind begins, and with what it is filled."""
+"""By name: how a line begins, and the pieces that it is filled with."""
 
 
 def read_status(line: str) -> None:
-    """As a line of one answer among its others, and as all of another one."""
+    """Read the line in an answer among other lines, at two places, and as an answer of its own."""
     for text in (f"{UP}{line}\n", UP.replace('"site":   policy', f'{line}\n"site":   policy', 1)):
         to_json(parse(text, "status"))
     to_json(parse(f"{line}\n"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a log tells of each connection: the recordings' logs against what really happened."""
+"""Tests of what a log shows about each connection: recorded logs against what really happened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def told(*lines: str) -> dict[str, Story]:
 
 
 def office(*texts: str) -> Story:
-    """What is told of a connection with these lines."""
+    """Return what is concluded about the connection ``office`` from lines with these texts."""
     lines = (f'"office"{text if text[0] == ":" else f" {text}"}' for text in texts)
     return told(*lines)["office"]
 

@@ -110,11 +110,12 @@ def test_a_line_that_begins_with_no_connection_is_nobodys(line: str) -> None:
 
 
 Row = tuple[str, str, str]
-"""What a line is evidence of, the release, and the text behind the connection's name."""
+"""The kind of evidence that a line is, the release that prints it, and the text after the
+connection's name."""
 
 
 def rows() -> Iterator[Row]:
-    """Read the table of wordings."""
+    """Yield the rows of fixtures/wordings.txt."""
     section = ""
     for line in (FIXTURES / "wordings.txt").read_text().splitlines():
         if line.startswith("["):
@@ -128,7 +129,7 @@ WORDINGS = tuple(rows())
 
 
 def meaning(found: Finding | None) -> str:
-    """Write a finding as the table's sections are named."""
+    """Return the name that fixtures/wordings.txt has for a finding."""
     if found is None:
         return "nothing"
     event = found.event.name.lower().replace("_", " ")

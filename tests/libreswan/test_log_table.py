@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of wordings: each row against pluto's source at its releases, and by itself."""
+"""Tests of the table of log lines: against pluto's source in each release, and in itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = (*TABLE, *DAEMON_TABLE)
 
 
 def words(row: LogWording) -> str:
-    """Return the fixed words to look for; ^ and $ are the begin and the end of a text."""
+    """Return the fixed words of a row, for libreswan_source.says()."""
     return row.source or "^" + re.sub(r"\\(.)", r"\1", row.pattern.removesuffix("$"))
 
 
@@ -52,7 +52,7 @@ def test_what_is_local_has_no_peer_in_it(row: LogWording) -> None:
 
 
 def around(row: LogWording) -> Iterator[tuple[str, bool]]:
-    """Yield each release of a row and the ones around, and whether it has the words."""
+    """Yield each release of a row, and the two next to them, with whether it prints the words."""
     first, last = RELEASES.index(row.first), RELEASES.index(row.last)
     for n, release in enumerate(RELEASES):
         if first - 1 <= n <= last + 1:

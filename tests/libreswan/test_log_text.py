@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Log lines among whatever a person pastes, by their prefixes."""
+"""Tests of how log lines are found by their prefixes in texts that people paste."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_of_several_names_in_a_line_the_first_counts() -> None:
 
 
 def wordings() -> list[str]:
-    """All wordings that are evidence of something."""
+    """Return all texts of fixtures/wordings.txt that are evidence of something."""
     out, section = [], ""
     for line in (FIXTURES / "wordings.txt").read_text().splitlines():
         section = line if line.startswith("[") else section

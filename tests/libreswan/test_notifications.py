@@ -7,9 +7,9 @@ from ipsecwatch.libreswan.log_lines import NOTIFICATIONS
 from ipsecwatch.libreswan.notifications import ERROR_WORDS, NOTIFICATION_TABLE, notifications
 
 V1 = range(1, 31)
-"""All error types of RFC 2408 that have a name."""
+"""The numbers of all error types with a name in RFC 2408."""
 V2 = {1, 4, 5, 7, 9, 11, 14, 17, 24, *range(34, 50)}
-"""All that IANA's registry for IKEv2 has (2026)."""
+"""The numbers of all error types in IANA's registry for IKEv2 (2026)."""
 
 NAMES = sorted({n.name for n in NOTIFICATION_TABLE})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a peer refuses under an IKEv1 SA that several connections share."""
+"""Tests of what a peer refuses under an IKEv1 SA that several connections share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIKES_NO_PROPOSAL = REFUSED.replace("INVALID_ID_INFORMATION", "NO_PROPOSAL_CHOSE
 
 
 def reasons(*lines: str) -> list[Reason]:
-    """Return why each of the connections failed, as far as these lines tell."""
+    """Return why each of three connections failed, as far as these lines show."""
     log = LogEvidence()
     for line in (*PHASE_1, *lines):
         log.add_log_line(LogLine(0.0, line))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines of pluto, systemd and the kernel about the IPsec service itself, behind their prefixes."""
+"""Tests of lines about the IPsec service itself, by pluto, systemd and the kernel."""
 
 from __future__ import annotations
 

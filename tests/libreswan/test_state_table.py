@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of states, against what is printed and against what others read in the source."""
+"""Tests of the table of SA states, against outputs, and against others' reading of the source."""
 
 from __future__ import annotations
 
@@ -31,25 +31,26 @@ if TYPE_CHECKING:
     from ipsecwatch.report import SaState
 
 LAST_NAMED: Final = "5.3.2"
-"""The last release that prints names of states."""
+"""The last release that prints the names of states."""
 
 
 HEAD_FOLLOWS: Final = "5.4"
-"""The release after which ``main`` was read (HEAD): it prints the same states. It stays so."""
+"""The release that prints the same states as libreswan's main branch did when it was read ("HEAD").
+A newer release doesn't change this value."""
 
 
 def order(tag: str) -> int:
-    """Return the place of a release, or of a tag, among the releases."""
+    """Return the place of a release, or of its tag, among all releases."""
     return RELEASES.index(HEAD_FOLLOWS if tag == "HEAD" else tag.removeprefix("v"))
 
 
 def prints(wordings: Iterable[Wording], text: str | None, tag: str) -> bool:
-    """Whether one of these is that text, and printed by that release."""
+    """Return whether one of these wordings has this text and is printed by this release."""
     return any(w.text == text and order(w.first) <= order(tag) <= order(w.last) for w in wordings)
 
 
 def known(s: SaState, tag: str) -> bool:
-    """Whether the table has this name and this story, of that release and on one row."""
+    """Return whether a row of the table has this state's name and story, both in this release."""
     return any(
         prints(row.stories, s.story, tag)
         and (s.state_name is None or prints(row.names, s.state_name, tag))
@@ -83,7 +84,7 @@ def test_every_state_line_of_any_release_is_on_the_table() -> None:
 
 
 def source() -> list[tuple[str, int, str, str]]:
-    """The states of each release's source: tag, IKE version, name, story."""
+    """Return the states in the source of each release, as (tag, IKE version, name, story)."""
     lines = (CORPUS / "states.tsv").read_text().splitlines()
     rows = [line.split("\t") for line in lines]
     return [(tag, int(ike), name, story) for tag, ike, name, story, *_ in rows]
@@ -135,14 +136,17 @@ STAGES = {
 
 
 def appendix() -> list[list[str]]:
-    """The rows of the table: names, stories, IKE version, role, kind, stage, meaning, sticking."""
+    """Return the rows of STATUS-FORMAT.md's table.
+
+    These are: names, stories, IKE version, role, kind, stage, meaning, sticking.
+    """
     table = FORMAT.read_text().partition("## Appendix A")[2].partition("## Appendix B")[0]
     rows = (line for line in table.splitlines() if line.startswith(("| `", "| (`")))
     return [row.strip("|").split(" | ") for row in rows]
 
 
 def wordings(cell: str) -> list[tuple[str, str, str]]:
-    """Read ``TEXT [v3.18–v5.3.2]``: the text, and the first and last tag."""
+    """Return the texts in a cell like ``TEXT [v3.18–v5.3.2]``, with their first and last tag."""
     found = re.findall(r"`([^`]+)` \[v([\d.]+)(?:–(?:v([\d.]+)|HEAD))?\]", cell)
     spans = re.findall(r"\[v[\d.]+(–)?", cell)
     out = []
@@ -152,7 +156,10 @@ def wordings(cell: str) -> list[tuple[str, str, str]]:
 
 
 def rows_of(cells: list[str]) -> list[StateInfo]:
-    """The rows of ours that have a name, or where none is printed a story, of one of theirs."""
+    """Return the rows of our table that share a name with a row of STATUS-FORMAT.md.
+
+    If that row has no names, they share a story.
+    """
     names = [text for text, _, _ in wordings(cells[0])]
     texts = names or [text for text, _, _ in wordings(cells[1])]
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The two ways to libsystemd: which is taken, and what becomes of a machine that has neither."""
+"""Tests of the two bindings to libsystemd: which one is used, and what happens without both."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HIDE = "import sys; sys.modules['systemd'] = None; "
-"""Begins a program that can't import systemd-python."""
+"""The beginning of a program that can't import systemd-python."""
 
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Hide systemd-python, and forget what was found."""
+    """Make systemd-python impossible to import, and drop what was loaded before."""
     hide_systemd_python(monkeypatch)
     for found in (binding, with_ctypes.library):
         found.cache_clear()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A reader of a real journald's files, over what becomes of them; by either way to libsystemd."""
+"""Tests of reading a real journald's files while they are rotated or removed; both bindings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def held(folder: Path) -> list[str]:
-    """List the names of the journal's files that this process has open, once each time."""
+    """Return the names of the journal files below a folder that this process has open.
+
+    A file that is open twice is there twice.
+    """
     links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
     paths = (os.readlink(link) for link in links if os.path.islink(link))
     return sorted(os.path.basename(path) for path in paths if path.startswith(f"{folder}/"))

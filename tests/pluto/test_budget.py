@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How much of pluto's time is spent on us, on a clock that jumps."""
+"""Tests of how much of pluto's time the polls take, on a clock that jumps."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ COSTS = {1: (0.001, 0.002), 50: (0.004, 0.003), 1000: (0.07, 0.04), 2000: (0.15,
 COSTS |= {5000: (0.5, 0.19)}
 
 BYTES = {Command.STATUS: 2100, Command.STATES: 300}
-"""Of an answer, for each connection."""
+"""How many bytes an answer has for each connection, by command."""
 
 
 @dataclass
 class Pluto:
-    """Takes its time for each answer, and keeps a record of it."""
+    """A fake pluto. It takes its time for each answer, and records when it was asked."""
 
     size: int
+    """How many connections it has."""
     cheap: bool
-    """It can be asked through whack."""
+    """Whether it can also be asked through whack, for the cheap command."""
     moving: float = 0.0
-    """Seconds from one change of an SA to the next; 0.0: there is none."""
+    """How many seconds pass from one change of an SA to the next; with 0.0 nothing changes."""
     waits: float = 0.0
-    """What part of the time passes before the first byte."""
+    """Which part of the time for an answer passes before its first byte."""
     spent: dict[Command, list[tuple[float, float]]] = field(
         default_factory=lambda: {Command.STATUS: [], Command.STATES: []}
     )
-    """When each question was asked, and how long it took."""
+    """By command: when it was asked, and how many seconds the answer took."""
 
     async def ask(self, command: Command = Command.STATUS, _version: str | None = None) -> Answer:
         loop = asyncio.get_running_loop()
@@ -68,7 +69,7 @@ class Pluto:
 
 
 class Watch:
-    """The real poller and the real choice of questions, as the service puts them together."""
+    """The real poller and the real Probe, put together as in the service."""
 
     def __init__(self, pluto: Pluto) -> None:
         self._pluto = pluto
@@ -86,19 +87,19 @@ class Watch:
 
 
 async def quiet(_watch: Watch) -> None:
-    """Let time pass."""
+    """Wait for SPAN seconds."""
     await asyncio.sleep(SPAN)
 
 
 async def storm(watch: Watch) -> None:
-    """Wake it ten times a second."""
+    """Wake the poller ten times a second for SPAN seconds."""
     for _ in range(int(SPAN * 10)):
         watch.poller.wake()
         await asyncio.sleep(0.1)
 
 
 async def refresh(watch: Watch) -> None:
-    """Ask for the whole status as fast as it is given."""
+    """Refresh the whole status again and again for SPAN seconds."""
     loop = asyncio.get_running_loop()
     while loop.time() < SPAN:
         watch.tiers.whole()
@@ -106,7 +107,7 @@ async def refresh(watch: Watch) -> None:
 
 
 def live_on(pluto: Pluto, scene: Callable[[Watch], Coroutine[None, None, None]]) -> Pluto:
-    """Have it watch for a while."""
+    """Poll a pluto during a scene, and return it."""
 
     async def live() -> None:
         watch = Watch(pluto)

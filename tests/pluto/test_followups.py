@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Looks that nobody asks for when they come, on a clock that jumps."""
+"""Tests of follow-up polls: polls that come without a new event, on a clock that jumps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Act = tuple[float, str]
 
 
 def played(*acts: Act) -> list[float]:
-    """Do something at each moment, and answer when there was a look."""
+    """Do something at each time, such as "wake"; return the times of the follow-up polls."""
     looks: list[float] = []
 
     async def play() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When pluto is asked, on a clock that jumps."""
+"""Tests of when pluto is polled, on a clock that jumps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def on_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run an asynchronous test on a clock that jumps to the next timer."""
+    """Decorator: run a coroutine test on a clock that jumps to the next timer."""
 
     @wraps(test)
     def run(*args: object, **kwargs: object) -> None:
@@ -92,7 +92,10 @@ def answer(took: float = 0.0, waited: float = 0.0, size: int = 1000) -> Answer:
 
 @dataclass
 class Pluto:
-    """Answers from a list, the last for ever, and notes when it was asked."""
+    """A fake pluto.
+
+    It gives the answers of a list, the last one for ever, and records when it was asked.
+    """
 
     answers: list[Answer | AskError]
     asked: list[float] = field(default_factory=list)
@@ -123,7 +126,7 @@ class Pluto:
 
 
 async def during(poller: Poller, work: Awaitable[None]) -> None:
-    """Run the poller while something is done."""
+    """Run the poller until ``work`` is done."""
     task = asyncio.create_task(poller.run())
     try:
         await work

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The cheap question, asked through a whack that tells what it was asked."""
+"""Tests of the cheap question, asked through a fake whack that logs its arguments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def cheap(text: str) -> tuple[Answer, Report]:
 
 
 class Whack:
-    """A whack of a version, on a pluto with these states."""
+    """A fake whack of a release; ``states`` is the file with its answer to --showstates."""
 
     def __init__(self, folder: Path, version: str = "4.10") -> None:
         self.path = folder / "whack"
@@ -50,6 +50,7 @@ class Whack:
         self.path.chmod(0o755)
 
     def asked(self) -> list[str]:
+        """Return the arguments of all calls, oldest first."""
         return self.log.read_text().splitlines() if self.log.exists() else []
 
 
@@ -59,7 +60,7 @@ def whack(tmp_path: Path) -> Whack:
 
 
 async def asked(whack: Whack, cost: float, now: float = 1.0) -> Command:
-    """Answer what is asked after a status that cost so much."""
+    """Return the command that is asked next, after a status that took pluto ``cost`` seconds."""
     pluto_client = PlutoClient(
         str(whack.path.parent / "pluto.ctl"), whack=str(whack.path), timeout=5.0
     )

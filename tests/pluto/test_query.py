@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asking pluto: real sockets, real processes, and plutos of every bad kind."""
+"""Tests of asking pluto, with real sockets, real processes, and fake plutos of every bad kind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 SHORT = 0.3
-"""Seconds; a time limit that is to run out."""
+"""A time limit in seconds that is meant to be exceeded."""
 
 
 @pytest.fixture
@@ -127,14 +127,17 @@ async def test_who_may_not_ask_is_told_so(tmp_path: Path) -> None:
 
 
 async def refused(path: str) -> tuple[Trouble, str, str]:
-    """Return how pluto is not to be asked. The error itself can't be sent to another process."""
+    """Ask a pluto that must be refused; return the trouble, the text and the hint of the error.
+
+    The error itself can't be sent to another process.
+    """
     e = await refusal(PlutoClient(path))
     return e.trouble, str(e), e.hint
 
 
 @asynccontextmanager
 async def played_by(uid: int, path: Path) -> AsyncIterator[None]:
-    """Have another user listen there; who that is the kernel keeps from then on."""
+    """Run a fake pluto whose socket was opened by another user; the kernel remembers that user."""
     os.seteuid(uid)
     try:
         pluto = await FakePluto(str(path), lambda _: STATUS, lambda: 0.0).__aenter__()
@@ -326,7 +329,7 @@ async def test_who_is_cancelled_leaves_pluto_nobody_to_wait_for(path: Path) -> N
 
 
 def script(tmp_path: Path, body: str) -> str:
-    """Write a program that stands in for whack."""
+    """Write a fake whack with this body, and return its path."""
     file = tmp_path / "whack"
     file.write_text(f"#!/bin/sh\necho run $* >> {tmp_path}/runs\n{body}\n")
     file.chmod(0o755)
@@ -339,13 +342,13 @@ def runs(tmp_path: Path) -> list[str]:
 
 
 def alive(pid: str) -> bool:
-    """Tell whether a process runs; one that only waits to be reaped doesn't."""
+    """Return whether a process runs; a zombie doesn't."""
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def at(tmp_path: Path) -> str:
-    """Return how whack is told where the pluto is that over_whack() asks."""
+    """Return the option that tells whack the control socket of over_whack()'s pluto."""
     return f"--ctlsocket {tmp_path}/no.ctl"
 
 
@@ -408,7 +411,10 @@ VERSIONS = {"old": "4.10", "new": "5.2", "3rd": "5.4"}
 
 
 def several(tmp_path: Path) -> list[str]:
-    """Write a whack of each version, as a machine with several libreswans has them."""
+    """Write a fake whack of each version, as if several libreswans were installed.
+
+    Return their paths.
+    """
     for name, version in VERSIONS.items():
         (tmp_path / name).mkdir()
         body = f'[ "$1" = --version ] && echo "Libreswan {version}" && exit; echo "said {version}"'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines about connections, cut into pieces."""
+"""Tests of how lines about connections are split into parts for the redaction."""
 
 from __future__ import annotations
 

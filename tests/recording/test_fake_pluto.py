@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A pluto played from a recording, asked as the service asks one."""
+"""Tests of the fake pluto that plays a recording, asked as the service asks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def trouble(asker: PlutoClient) -> Trouble:
 
 
 async def moment() -> None:
-    """Wait until the player has looked at the clock."""
+    """Wait until the fake pluto has looked at the clock."""
     await asyncio.sleep(3 * playback_module.LOOK)
 
 
@@ -222,7 +222,7 @@ async def test_who_dawdles_holds_up_the_next_one_only_for_a_while(
 
 
 def said_in(answer: recording.RecordedAnswer) -> Said:
-    """Say what pluto did when this was recorded."""
+    """Return what pluto answered when this was recorded, or why there was no answer."""
     if answer.timed_out:
         return Silence.HANGING
     if answer.stdout:
@@ -231,7 +231,7 @@ def said_in(answer: recording.RecordedAnswer) -> Said:
 
 
 def gist(report: Report) -> object:
-    """Leave out what a prefix may show up in."""
+    """Return the values of a report on which line prefixes have no influence."""
     connections = [
         (c.name, c.instance, c.topologies, c.policy, c.newest_child) for c in report.connections
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recordings as files: what is odd in a line counts as absent."""
+"""Tests of recordings as files: a value of a wrong type counts as absent."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ANSWER = {
     "mono": 7, "timed_out": False, "error": None,
 }  # fmt: skip
 HUGE = 10**400
-"""More than a float holds."""
+"""A number that is too large for a float."""
 
 
 def short(value: object) -> str | None:
-    """Name a value in a test's name, where pytest would print all its digits."""
+    """Return a value's name for the name of a test; None: pytest's own."""
     return "huge" if value == HUGE else None
 
 
@@ -98,7 +98,7 @@ def test_what_is_odd_in_a_head_counts_as_absent(
 def test_a_log_line_that_was_recorded_late_comes_before_the_answer_all_the_same(
     tmp_path: Path,
 ) -> None:
-    """journald may deliver a line when the next question of the round was asked already."""
+    """journald may deliver a log line after the next command of the same round was asked."""
     traffic = ANSWER | {"at": 5.3, "command": "trafficstatus"}
     line = {"identifier": "pluto"}
     rows = [

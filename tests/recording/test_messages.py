@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What pluto logs, cut into pieces."""
+"""Tests of how pluto's log lines are split into parts for the redaction."""
 
 from __future__ import annotations
 

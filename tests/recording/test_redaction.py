@@ -45,7 +45,7 @@ UP = {
 
 
 def twice(text: str) -> str:
-    """Redact a text as the verb does: first learn, then hide."""
+    """Return a text as the verb redacts it: it is read twice, first to learn its values."""
     redactor = Redactor()
     redactor.text(text)
     redactor.again()
@@ -72,7 +72,7 @@ def test_nothing_that_a_whole_answer_has_of_anybody_is_left(path: Path) -> None:
 
 
 def alike(text: str, kind: str) -> None:
-    """Check that whatever somebody is called, the redacted text is the same."""
+    """Assert that texts with any planted private value of a kind are the same once redacted."""
     plain = twice(private_values.planted(text, kind, PLAIN[kind]))
     for secret in SECRETS[kind]:
         assert _blurred(twice(private_values.planted(text, kind, secret))) == _blurred(plain), (
@@ -81,7 +81,7 @@ def alike(text: str, kind: str) -> None:
 
 
 def _blurred(text: str) -> str:
-    """Leave out what kind of identity or name one is, and its number."""
+    """Return a redacted text without the kinds and numbers of its placeholders."""
     text = re.sub(
         r"@?(?:CN=dn|host|mail|key|id|text|num)\d+(?:@mail\.example|\.example)?", "·", text
     )
@@ -180,7 +180,7 @@ def _verdicts(text: str, names: dict[str, str]) -> dict[str, tuple[str, bool]]:
 
 
 def story(entries: Iterable[recording.Entry]) -> list[tuple[object, ...]]:
-    """Replay a recording: when, who, from what, to what, why."""
+    """Replay a recording; return its transitions as (time, name, old state, new state, reason)."""
     tracker, reader = Tracker(), Reader()
     told: list[tuple[object, ...]] = []
     for entry in recording.settled(entries):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines about SAs, cut into pieces."""
+"""Tests of how lines about SAs are split into parts for the redaction."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines of status commands, cut into pieces."""
+"""Tests of how lines of other commands are split into parts for the redaction."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def shared_journald(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Privat
 
 @pytest.fixture
 def journald(tmp_path: Path) -> Iterator[PrivateJournald]:
-    """One to be ill-treated."""
+    """A private journald, which the test may stop or restart."""
     if why := missing():
         pytest.skip(why)
     with PrivateJournald(tmp_path / "run") as journald:

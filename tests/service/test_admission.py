@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What becomes of callers whose user isn't known yet. The bus is a fake one."""
+"""Tests of calls whose user the bus hasn't named yet, on a fake connection."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ async def test_2000_tunnels_and_their_fall_are_announced_without_a_gap(
 
 
 async def test_a_snapshot_in_the_midst_of_the_signals_is_of_one_piece() -> None:
-    """Signals up to its serial may follow it; none of them is missing from it."""
+    """A snapshot has all transitions up to its serial, and none after it."""
     names = [f"tunnel-{n}" for n in range(500)]
     async with serving() as service, calling(listen=True) as caller:
         await service.look(*(tunnel(n, UP) for n in names))
@@ -202,7 +202,7 @@ async def test_another_user_can_neither_take_our_name_nor_speak_for_us(stranger:
 
 
 async def his_oddities(unique: str) -> None:
-    """Send what the bus may let pass and libraries have choked on."""
+    """Send odd messages that the bus may pass on, and that D-Bus libraries couldn't read."""
     async with calling() as caller:
         sock = caller.connection._bus._sock
         assert sock is not None
@@ -214,7 +214,7 @@ async def his_oddities(unique: str) -> None:
 
 
 def odd_message(destination: str, kind: int, flags: int, serial: int) -> bytes:
-    """A message of any type and flags, with a header field that nobody knows."""
+    """Return a message of any type and with any flags, with an unknown header field."""
 
     def text(code: int, signature: str, value: str) -> bytes:
         raw = value.encode()
@@ -292,7 +292,7 @@ async def test_with_the_snippet_only_root_and_a_group_may_ask(
 
 
 async def names_of_tunnels() -> list[str] | str:
-    """Ask for a snapshot: its names, or the error's."""
+    """Return the names of all tunnels in a snapshot, or the name of the error."""
     connection = await connect("system")
     try:
         reply = await connection.call(NAME, ROOT, MANAGER, "GetSnapshot")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon as a whole: a played pluto, a real bus, systemd's notifications."""
+"""Tests of the whole daemon: with a fake pluto, a real bus, and systemd's notifications."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NO_TUNNELS = "".join(
 
 @dataclass
 class World:
-    """A service and what is around it."""
+    """What is around the service: pluto's answer, a client's events, and the journal entries."""
 
     folder: Path
     says: Said = DOWN
@@ -76,7 +76,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path, system_bus: PrivateBus) -> AsyncIterator[World]:
-    """A service in this process, on a pluto that says what the test wants, and a follower."""
+    """Run a service in this process, with a fake pluto and a client that follows it."""
     world = World(tmp_path)
     service = Service(world.settings(), Sender(None, world.entries))
     async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
@@ -128,7 +128,7 @@ async def test_sas_that_came_and_went_between_two_polls_are_counted(world: World
 
 
 def tunnels(world: World) -> dict[str, str]:
-    """What the follower has been told of, by snapshot and since."""
+    """Return the state of each tunnel, as the client knows it from all its events."""
     seen: dict[str, str] = {}
     for event in world.told:
         if isinstance(event, client.Snapshot):
@@ -213,7 +213,7 @@ async def test_a_bus_that_comes_back_finds_the_same_service(
 
 
 class Systemd:
-    """What systemd is told by a service that it starts."""
+    """A fake systemd: it receives what a service tells systemd."""
 
     def __init__(self, folder: Path) -> None:
         self.path = str(folder / "notify")
@@ -225,6 +225,7 @@ class Systemd:
         self._socket.close()
 
     def said(self) -> list[str]:
+        """Return all lines that it has received."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._said += self._socket.recv(4096).decode().split("\n")
@@ -233,7 +234,7 @@ class Systemd:
 
 @dataclass
 class Daemon:
-    """`ipsecwatch daemon`, run as systemd runs it."""
+    """A process of ``ipsecwatch daemon``, run as systemd runs it."""
 
     process: asyncio.subprocess.Process
     systemd: Systemd

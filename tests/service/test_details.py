@@ -33,7 +33,7 @@ SECTIONS = {
 
 
 def documented() -> dict[str, dict[str, str]]:
-    """The keys that the XML lists for GetDetails, with their types, by section."""
+    """Return the keys of GetDetails that the XML lists, with their D-Bus types, by section."""
     found: dict[str, dict[str, str]] = {}
     section = None
     for line in (FILES / f"{MANAGER}.xml").read_text().splitlines():
@@ -49,14 +49,14 @@ def documented() -> dict[str, dict[str, str]]:
 
 
 def starred() -> set[str]:
-    """The keys that the XML says a brief answer has."""
+    """Return the keys that a brief answer has, according to the XML."""
     lines = (FILES / f"{MANAGER}.xml").read_text().splitlines()
     rows = [re.fullmatch(r" {10}(\w+) +[a-z{}]+ +\* \S.*", line) for line in lines]
     return {row[1] for row in rows if row}
 
 
 def moments(name: str) -> Iterator[tuple[Tunnel, Context]]:
-    """Every tunnel of a recording, at every moment."""
+    """Yield each tunnel after each answer of a recording, with its context."""
     tracker, reader, recent = Tracker(), Reader(), RecentTransitions()
     for answer in statuses(ROOT / name):
         poll = recording.poll(answer, reader)
@@ -72,7 +72,10 @@ def tunnels(name: str) -> Iterator[Tunnel]:
 
 
 def check(entry: Entry, section: str, known: dict[str, dict[str, str]]) -> Iterator[str]:
-    """Hold an entry against the documentation, and its values against their types."""
+    """Assert that an entry has only documented keys, with values of the documented types.
+
+    Yield each key that is there, with its section.
+    """
     for key, (signature, value) in entry.items():
         assert known[section].get(key) == signature, f"{section}.{key}"
         yield f"{section}.{key}"

@@ -7,7 +7,7 @@ from ipsecwatch.service.fair_lock import FairLock
 
 
 async def order_of(*waiting: tuple[int, str]) -> str:
-    """In which order those are served who ask while somebody has the turn."""
+    """Return in which order callers get the lock that wait for it while somebody holds it."""
     lock, served = FairLock(), []
 
     async def ask(uid: int, sender: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What whoever asks is told while the service starts, and that no subscriber misses a tunnel."""
+"""Tests of what clients are told while the service starts; subscribers must miss no tunnel."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def settings(folder: Path) -> Settings:
 
 @contextlib.asynccontextmanager
 async def running(folder: Path, kept: StateFile | None = None) -> AsyncIterator[Service]:
-    """Run a service."""
+    """Run a service in this process while the context lasts."""
     service = Service(settings(folder), Sender(None, io.StringIO()), kept=kept)
     task = asyncio.create_task(service.run())
     try:
@@ -55,7 +55,7 @@ async def running(folder: Path, kept: StateFile | None = None) -> AsyncIterator[
 
 
 def playing(folder: Path, says: list[Said]) -> FakePluto:
-    """Make a pluto that says what stands first in a list by now."""
+    """Return a fake pluto that answers with the first item of a list, which the test may change."""
     return FakePluto(str(folder / "pluto.ctl"), lambda _: says[0], lambda: 0.0)
 
 
@@ -140,7 +140,7 @@ LIBRARIES = {"with_dbus_fast": "dbus_fast", "with_glib": "gi", "with_jeepney": "
 
 
 class Subscriber:
-    """A program that follows the recipe. ``knows`` is what it printed last."""
+    """A program of support/recipes; ``knows`` is what it printed last."""
 
     def __init__(self) -> None:
         self.knows: dict[str, str] | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Our name passes on to a new connection where what is sent to us waits in the bus for long."""
+"""Tests of how our name moves to a new connection while messages to us wait too long in the bus."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UP, DOWN = TunnelState.UP, TunnelState.DOWN
 
 @pytest.fixture(autouse=True)
 def brokered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have any bus taken for a dbus-broker."""
+    """Make the service take every bus for a dbus-broker."""
 
     async def is_one(_: object) -> bool:
         return True
@@ -41,7 +41,7 @@ def brokered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set by a test to say that too much waits in the bus."""
+    """An event that a test sets, so that the service concludes that too much waits in the bus."""
     event = asyncio.Event()
 
     async def is_full(*_: object) -> None:
@@ -53,12 +53,13 @@ def full(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 async def owner(caller: Caller) -> str:
+    """Return the unique name of the connection that has the service's name."""
     reply = await caller.connection.call_bus("GetNameOwner", "s", NAME)
     return str(reply.body[0])
 
 
 async def nobody_has_the_name(caller: Caller) -> None:
-    """Wait until the bus has noticed that all of the service's connections are closed."""
+    """Wait until nobody owns the service's name on the bus any more."""
     async with asyncio.timeout(5):
         has_owner = True
         while has_owner:
@@ -68,7 +69,7 @@ async def nobody_has_the_name(caller: Caller) -> None:
 
 
 async def pass_on(service: Service, caller: Caller, full: asyncio.Event) -> None:
-    """Have the name passed on, once there is a connection to pass it to."""
+    """Make the service move its name to its spare connection, and wait until that is done."""
     before = await owner(caller)
     await until(lambda: service.bus._waiting)
     full.set()
@@ -173,7 +174,7 @@ async def test_a_dbus_broker_is_told_from_a_dbus_daemon(system_bus: PrivateBus) 
 
 
 async def decided(bus: Any, quiet: Any = None, left: Any = None) -> bool:  # noqa: ANN401
-    """Whether overrun() decides within a while that too much waits."""
+    """Return whether overrun() decides within 0.5 s that too much waits."""
     try:
         async with asyncio.timeout(0.5):
             spare: Any = quiet or OvertakenBus()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Several services on one bus: their names, who may ask them, and whose pluto is whose."""
+"""Tests of several services on one bus: their names, who may ask them, and which pluto is whose."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become anot
 def system_bus(
     monkeypatch: pytest.MonkeyPatch, *policies: Path, brokered: bool
 ) -> Iterator[PrivateBus]:
-    """A system bus with our policy, then others."""
+    """A private system bus with our policy and others; for this process it is the system bus."""
     if why := dbus_broker.missing() if brokered else dbus_daemon.missing():
         pytest.skip(why)
     both = (POLICY, *policies)
@@ -53,7 +53,7 @@ def system_bus(
 
 
 def asking(folder: Path, instance: str) -> Path:
-    """Make the file that lets others ask an instance, as its comment says."""
+    """Write the policy file that allows other users to ask an instance, as the template says."""
     file = folder / f"org.ipsecwatch1.{instance}.conf"
     file.write_text(ASK.read_text().replace("NAME", instance))
     return file
@@ -158,7 +158,7 @@ async def test_a_service_that_moves_to_another_connection_keeps_both_names(
 
 
 async def what_he_may(instance: str, destination: str) -> dict[str, str]:
-    """Return what becomes of calls of another user's."""
+    """Return what the bus allows this user: the names of errors, or "allowed"."""
     connection = await connect("system")
     manager, properties = "org.ipsecwatch1.Manager", "org.freedesktop.DBus.Properties"
     root, name = "/org/ipsecwatch1", f"org.ipsecwatch1.{instance}"
@@ -180,7 +180,7 @@ async def what_he_may(instance: str, destination: str) -> dict[str, str]:
 
 
 async def at_others(instance: str, bystander: str) -> str:
-    """Return what becomes of a call of another user's to a program that isn't ours."""
+    """Call a program that isn't ours; return the error's name, or ``instance`` if it answers."""
     connection = await connect("system")
     properties = "org.freedesktop.DBus.Properties"
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What stands in the journal: read back from a real journald."""
+"""Tests of the service's journal entries, as they are read back from a real journald."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_what_a_peer_chose_is_cleaned_and_bounded(shared_journald: PrivateJourna
 
 @pytest.fixture
 def catalog_root(tmp_path: Path) -> Path:
-    """A root with our catalog alone, taken in as a package's post-installation script does."""
+    """Return a root that has only our catalog, installed as a package's script does it."""
     if shutil.which("journalctl") is None:
         pytest.skip("journalctl is not installed")
     root = tmp_path / "root"
@@ -218,7 +218,7 @@ def test_journalctl_takes_the_catalog_and_every_id_has_an_entry(catalog_root: Pa
 
 
 class Sink(Sender):
-    """Keeps what is sent."""
+    """A sender that keeps all entries."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,7 +230,7 @@ class Sink(Sender):
 
 
 def written(message_id: str) -> list[dict[str, str]]:
-    """Write one entry of every sort, and list those of an id."""
+    """Return those entries with this id, of one entry of every sort."""
     journal = Journal(sink := Sink(), "run")
     for what, *_ in CASES:
         journal.announce(what, 1)

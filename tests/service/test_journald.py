@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How entries and log lines get to journald, and what becomes of them without one."""
+"""Tests of how entries and log lines get to journald, and where they go without journald."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ async def test_thousands_of_entries_leave_the_loop_its_turns(tmp_path: Path) -> 
 
 
 def decoded(data: bytes) -> dict[str, str]:
-    """Read an entry as the specification has it."""
+    """Return the fields of an entry in journald's native protocol."""
     fields = {}
     while data:
         line, _, rest = data.partition(b"\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the service reads pluto's log: what the status names, what is set, and neither."""
+"""Tests of where the service reads pluto's log: as the status says, as set, or neither."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root's files are 
 
 
 def around_loss() -> tuple[str, str, str]:
-    """Return the last answer before a loss, what was logged, and the first answer after it."""
+    """Return the last answer before a loss, the log lines, and the first answer after it."""
     tracker, reader, up, logged = Tracker(), Reader(), "", list[str]()
     for entry in recording.settled(recording.read(ROOT / "5.4/peer-deletes.jsonl.gz")[1]):
         if isinstance(entry, LogLine):
@@ -58,7 +58,7 @@ LINES = LOGGED.splitlines(keepends=True)
 
 
 def names(text: str, log: Path | str) -> str:
-    """What pluto would answer if it logged there."""
+    """Return a status as pluto prints it if it logs to this file."""
     assert "logfile='<syslog>'" in text
     return text.replace("logfile='<syslog>'", f"logfile='{log}'")
 
@@ -80,7 +80,7 @@ def service_with(log_file: str = "") -> Service:
 
 
 async def lost(service: Service, log: Path, text: str, pid: int | None = 1) -> Reason:
-    """Have a tunnel lost after pluto said why; answer the reason that is told."""
+    """Play a loss with its log lines in a file; return the reason that the tunnel then has."""
     await poll(service, names(UP, text), pid)
     with log.open("a") as f:
         f.write(LOGGED)
@@ -171,7 +171,7 @@ async def test_that_journald_dropped_lines_is_noted_and_is_no_reason_to_look_at_
 
 
 def report(serial: int) -> Report:
-    """What pluto tells while it has one SA, of this number."""
+    """Return the report of a pluto with one SA, which has this serial number."""
     text = f'000 #{serial}: "site":500 STATE_V2_PARENT_I1 (sent v2I1, expected v2R1); idle;\n'
     found = parse(text, "showstates")
     assert [s.serial for s in found.states] == [serial]

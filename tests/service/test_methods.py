@@ -242,7 +242,7 @@ async def test_one_caller_cannot_have_many_calls_waiting() -> None:
 
 
 async def his_greed() -> int:
-    """Have as many calls wait as one user may, and more; how many were refused at once."""
+    """Make more calls wait than one user may; return how many were refused at once."""
     async with AsyncExitStack() as stack:
         each = admission.MAX_WAITING_EACH
         callers = [

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("system_bus")
 
 
 def shape(element: ET.Element) -> object:
-    """What an interface is, whatever its layout and order."""
+    """Return what an element of an interface defines, independent of layout and order."""
     parts = sorted((shape(e) for e in element if e.tag != "arg"), key=repr)
     # A signal's arguments go out; the specification lets the attribute be left out.
     arguments = [(e.attrib.get("direction", "out"), shape(e)) for e in element if e.tag == "arg"]

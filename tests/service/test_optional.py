@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Parts that the service can do without, on a clock that jumps."""
+"""Tests of parts that the service can do without, on a clock that jumps."""
 
 from __future__ import annotations
 

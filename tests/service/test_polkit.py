@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who may read details, by a real polkitd on a bus of its own."""
+"""Tests of who may read details, with a real polkitd on a private bus."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ipsecwatch.service.polkit import Verdict
 
 Outcome = list[str] | str
-"""Paths of the tunnels that were told of, or the name of the error."""
+"""The paths of the tunnels in the answer, or the name of the error."""
 
 OFFICE = f"{ROOT}/tunnel/office"
 AGENT = "org.freedesktop.PolicyKit1.AuthenticationAgent"
@@ -49,7 +49,7 @@ NO = f'if (action.id == "{polkit.READ_DETAILS}") return polkit.Result.NO;'
 
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
-    """A system bus on which polkitd may be what it is."""
+    """A private system bus on which polkitd may own its name."""
     if why := buses.missing() or polkits.missing():
         pytest.skip(why)
     with PrivateBus(system=True, policies=(buses.POLICY, polkits.BUS_POLICY)) as made:
@@ -64,7 +64,7 @@ def stranger(bus: PrivateBus) -> Iterator[OtherUser]:
 
 
 async def ask(connection: BusConnection, *, interactive: bool = False) -> Outcome:
-    """Call GetDetails; the names told of, or the error's name."""
+    """Call GetDetails; return the paths of the tunnels in the answer, or the error's name."""
     try:
         reply = await connection.call(
             NAME, ROOT, MANAGER, "GetDetails", "asa{sv}", [[], {}], interactive=interactive
@@ -177,7 +177,7 @@ async def test_a_polkit_that_hangs_is_a_no_and_keeps_nobody_else_waiting(
 
 
 async def many_ask(connections: int, calls: int) -> Counter[str]:
-    """Ask for details so many times at once; count what came of it."""
+    """Make many calls of GetDetails at once; count the outcomes ("told" is an answer)."""
     callers = [await connect("system") for _ in range(connections)]
     outcomes = await asyncio.gather(*(ask(each) for each in callers * calls))
     for each in callers:
@@ -229,13 +229,16 @@ async def test_a_polkit_that_ends_in_the_middle_is_a_no(
 
 
 def started() -> int:
-    """When this process was started, as polkit wants it."""
+    """Return when this process was started, in the unit that polkit expects (clock ticks)."""
     status = Path(f"/proc/{os.getpid()}/stat").read_text()
     return int(status.rpartition(")")[2].split()[19])
 
 
 async def his_dialog() -> tuple[list[str], Outcome]:
-    """Be the agent that shows the dialog, in which nobody types; and ask."""
+    """Be polkit's agent with a dialog in which nobody types, and call GetDetails.
+
+    Return the calls that the agent received, and the outcome.
+    """
     connection, calls = await connect("system"), []
 
     def called(connection: BusConnection, call: Call) -> None:

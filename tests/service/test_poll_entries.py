@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which entries the outcomes of polls make."""
+"""Tests of which journal entries the outcomes of polls cause."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ def outcome(
 
 
 class Entries:
-    """The entries of polls, as text."""
+    """The entries that polls cause, as text."""
 
     def __init__(self) -> None:
         self._stream = io.StringIO()
         self.writer = PollEntries(Journal(Sender(None, self._stream), "run"), StateFile(None))
 
     def new(self) -> list[str]:
+        """Return the entries since the last call."""
         lines = self._stream.getvalue().splitlines()
         self._stream.seek(0)
         self._stream.truncate()

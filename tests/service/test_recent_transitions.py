@@ -37,7 +37,7 @@ def test_losses_count_for_an_hour() -> None:
 
 
 def test_of_a_tunnel_none_of_plutos_lines_is_kept() -> None:
-    """Else ten answers about each of thousands of tunnels would stay in memory."""
+    """If they were kept, ten answers about each of thousands of tunnels would stay in memory."""
     recent = RecentTransitions()
     change = transition(DOWN, UP)
     recent.note([(1, change)], {"site"})

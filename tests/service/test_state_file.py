@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The file in which the service finds again what it knew: whatever is in it, the service runs.
+"""Tests of the state file: whatever is in it, the service starts and runs.
 
-A file that can't be right is put aside. One that can be is published and tracked further.
+A file that can't be right is put aside. From any other one, the service publishes and tracks on.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """What a service has kept at some moment, and what the polls after that bring."""
+    """What a service had saved at some moment, and the polls after that."""
 
     kept: dict[str, Any]
     later: list[Poll]
@@ -89,12 +89,15 @@ def run_of(name: str) -> Run:
 
 
 def content(kept: object, at: float | None = None) -> dict[str, Any]:
-    """What is in the file, as plain values."""
+    """Return the content of a state file, as plain values."""
     return {"at": time.time() if at is None else at, "data": copy.deepcopy(kept)}
 
 
 def restored(kept: StateFile) -> tuple[Tracker, float] | None:
-    """Do what the service does when it starts."""
+    """Read the state file as the service does when it starts.
+
+    Return the tracker and the time of the file, or None if there is no usable file.
+    """
     saved = kept.read()
     if saved is None:
         return None
@@ -108,7 +111,7 @@ def restored(kept: StateFile) -> tuple[Tracker, float] | None:
 
 
 def go_on(tracker: Tracker, later: list[Poll]) -> None:
-    """Publish what was restored, as after a poll that failed; then poll and publish further."""
+    """Publish what was restored, as after a failed poll; then publish further polls."""
     objects, journal, serial = (
         ObjectTree("1", "run"),
         Journal(Sender(None, io.StringIO()), "run"),
@@ -135,7 +138,7 @@ def go_on(tracker: Tracker, later: list[Poll]) -> None:
         objects.snapshot()
         objects.managed()
         for tunnel in tunnels:
-            # The bus hangs up on who sends a string with NUL in it.
+            # The bus disconnects a client that sends a string with NUL.
             assert "\0" not in tunnel.name + tunnel.managed
             tunnel.name.encode()
             assert tunnel.children_up <= tunnel.children
@@ -439,7 +442,7 @@ def test_what_lies_in_the_place_of_the_new_file_is_replaced_and_not_written_to(
 
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """Have the kernel refuse to write more into a file: what comes before is written."""
+    """Make the kernel write only the first ``size`` bytes of a file, and refuse the rest."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -450,7 +453,7 @@ def files_up_to(size: int) -> Iterator[None]:
 
 @contextmanager
 def refused(number: int) -> Iterator[None]:
-    """Have no file made, for a reason that is hard to come by."""
+    """Make the opening of all files fail with this error number."""
 
     def refuse(*_: object) -> int:
         raise OSError(number, os.strerror(number))
@@ -501,7 +504,7 @@ def test_what_cannot_be_written_is_told_once_and_tried_again_at_the_next_save(
 
 
 def test_what_could_not_be_replaced_is_not_kept_fresh(tmp_path: Path) -> None:
-    """It tells how things were; the service after us would tell anew what happened since."""
+    """If the old file looked fresh, the next service would announce again what happened since."""
     kept, old = StateFile(tmp_path), time.time() - 50
     kept.write({"a": 1}, old)
     os.utime(tmp_path / "state.json", (old, old))
@@ -532,7 +535,7 @@ Place = tuple[Any, Any]
 
 
 def places_in(tree: object) -> Iterator[Place]:
-    """List every place in a tree, as container and key."""
+    """Yield all places in a tree of lists and dictionaries, as (container, key)."""
     if isinstance(tree, dict | list):
         for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
             yield tree, key
@@ -597,7 +600,7 @@ def mutants(seed: int, count: int) -> Iterator[tuple[str, Run, bytes]]:
 
 
 def ends_it(folder: Path, run: Run, data: bytes) -> Exception | bool:
-    """Start a service from a file: what ends it, or whether it took the file."""
+    """Start a service from a file; return the exception that ends it, or if the file was used."""
     (folder / "state.json").write_bytes(data)
     try:
         found = restored(StateFile(folder))

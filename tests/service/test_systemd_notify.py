@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What systemd is told of the service."""
+"""Tests of what systemd is told about the service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """A socket on which systemd would listen."""
+    """The socket on which systemd would receive notifications."""
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as listener:
         listener.bind(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How much a user may owe, what pays a debt, and what time forgives."""
+"""Tests of how many unread bytes a user may have, and how its debt becomes smaller."""
 
 from __future__ import annotations
 

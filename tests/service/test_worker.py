@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Thousands of tunnels keep the service's loop from nobody."""
+"""Tests that thousands of tunnels don't block the service's event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TUNNELS = 3000
 
 
 def work(text: str) -> float:
-    """Tell how much processor time it takes to read a status and to follow its tunnels."""
+    """Return how many seconds of processor time it takes to read a status and track its tunnels."""
     began = time.process_time()
     Tracker().observe(Poll(0.0, 0.0, Reader().read(text, "status")))
     return time.process_time() - began
@@ -68,7 +68,7 @@ DETAILS: tuple[Any, ...] = (*MANAGER, "GetDetails", "asa{sv}", ([], {}))
 
 
 class Slow(Tracker):
-    """A tracker that takes as long as a test wants, and tells where it works."""
+    """A tracker that waits as long as a test wants, and records in which threads it works."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Wherever people are asked to report something, they are asked for a redacted text."""
+"""Tests that wherever people are asked to report something, a redacted text is asked for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASKING = [
     *(str(path.relative_to(TOP)) for path in sorted(TOP.glob(".github/ISSUE_TEMPLATE/*.md"))),
 ]
 ASKED = re.compile(r"\b[Rr]eport\s+(?:it|them)\b(.{0,160})", re.DOTALL)
-"""What stands behind the request."""
+"""Finds a request to report something, and the text after it."""
 
 
 @pytest.mark.parametrize("page", ASKING)
@@ -35,6 +35,6 @@ def test_an_issue_template_asks_for_a_redacted_text_and_no_other(page: str) -> N
 
 
 def test_the_pages_ask_at_all() -> None:
-    """Else the tests above say nothing."""
+    """If no request were found, the other tests here would prove nothing."""
     asking = [p for p in ASKING if ASKED.search((TOP / p).read_text(encoding="utf-8"))]
     assert {"README.md", "systemd/ipsecwatch.catalog", "ipsecwatch/reasons.py"} <= set(asking)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on the service over the bus, on both buses that distributions have.
+"""Attacks on the service over the bus, on both kinds of bus that distributions have.
 
-After each the service answers a normal client within a second, has neither lost nor invented a
-serial, and is about as large as before.
+After each attack the service must answer a normal client within a second, must have neither lost
+nor invented a serial number, and may have grown only a little.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 UP, DOWN = TunnelState.UP, TunnelState.DOWN
 TUNNELS = 1000
 PROMPT = 1.0
-"""Seconds within which a normal client is answered."""
+"""How many seconds a normal client may wait for an answer after an attack."""
 PATIENCE = 10.0
-"""The same in the midst of an attack, on a machine that has other things to do."""
+"""How many seconds it may wait during an attack, on a machine with other work."""
 GROWTH = 20 << 20
 BLOCKED = 0.2
-"""Seconds of processor time that one step of the service's loop may take."""
+"""How many seconds of processor time one step of the service's event loop may take."""
 
 pytestmark = pytest.mark.alone
 
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.alone
 def any_bus(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PrivateBus]:
-    """A system bus of each kind; what this process takes for the system bus."""
+    """A private system bus of each kind; for this process it is the system bus."""
     brokered = request.param == "dbus-broker"
     if why := dbus_broker.missing() if brokered else dbus_daemon.missing():
         pytest.skip(why)
@@ -63,7 +63,7 @@ def any_bus(
 
 
 class Scene:
-    """The service, a client that follows it, one that asks it now and then, and what they saw."""
+    """The service, a client that follows it, another one that asks, and what was measured."""
 
     def __init__(self, service: BusProcess, client: Caller, follow: Following) -> None:
         self.service = service
@@ -73,7 +73,7 @@ class Scene:
         self.figures: list[Figures] = []
 
     async def ask(self) -> None:
-        """Ask as a normal client does."""
+        """Ask for a snapshot as a normal client does, and record how long that took."""
         began = time.monotonic()
         reply = await self.client.connection.call(
             NAME, "/org/ipsecwatch1", "org.ipsecwatch1.Manager", "GetSnapshot", within=30.0
@@ -82,7 +82,7 @@ class Scene:
         self.waits.append(time.monotonic() - began)
 
     async def live_on(self) -> None:
-        """Have tunnels go down and up, and ask, until cancelled."""
+        """Make tunnels go down and up, and ask for snapshots, until cancelled."""
         while True:
             for state in (DOWN, UP):
                 self.figures.append(await self.service.become(state, 50))
@@ -90,7 +90,8 @@ class Scene:
                 await asyncio.sleep(0.2)
 
     async def check_all_is_well(self, before: Figures) -> None:
-        await self.ask()  # behind all that the attackers left on the bus
+        """Assert that the service is prompt, complete and not much larger than before."""
+        await self.ask()  # this call waits behind all messages of the attackers
         await self.ask()
         assert self.waits[-1] < PROMPT
         assert max(self.waits) < PATIENCE
@@ -105,6 +106,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene() -> AsyncGenerator[tuple[Scene, Figures]]:
+    """Run the service in its own process, with both clients; yield the scene and the figures."""
     with BusProcess() as service:
         await service.look(TUNNELS)
         async with calling() as client, following() as follow:
@@ -161,7 +163,7 @@ GREEDY = [attacks.pipeline_snapshots, attacks.ask_and_never_read, attacks.come_a
 
 
 def some(these: Sequence[Attack], *always: Attack) -> list[Any]:
-    """Mark all but a few for packaging/dev bed."""
+    """Return test parameters in which all attacks but ``always`` are marked ``thorough``."""
     thorough = pytest.mark.thorough
     return [pytest.param(a, marks=[] if a in always else [thorough]) for a in these]
 

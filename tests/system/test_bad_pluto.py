@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole service beside a pluto that misbehaves: its loop goes on, and so do its answers."""
+"""Tests of the whole service with a pluto that misbehaves: it answers, and its loop runs on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DOWN = statuses(ROOT / "4.10/site.jsonl.gz")[0].stdout
 LIMIT = 0.05
-"""Seconds of processor time that one step of the loop may take."""
+"""How many seconds of processor time one step of the event loop may take."""
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ async def serving(path: str, **settings: Any) -> AsyncGenerator[Service]:  # noq
 
 
 async def state() -> tuple[str, int]:
-    """Ask the service how pluto is, and how many tunnels there are."""
+    """Return pluto's state and the number of tunnels, as the service's clients see them."""
     async with calling() as caller:
         _, _, tunnels = await caller.call("GetSnapshot")
         properties = "org.freedesktop.DBus.Properties"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The service as it is installed: under its own unit, a real systemd, bus and journal."""
+"""Tests of the installed service: with its own unit, and a real systemd, bus and journal."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 SOCKET = Settings().control_socket
 INSIDE = "/opt/checkout"
-"""Where the checkout is seen: the unit hides /root, /home and /tmp, where it may really be."""
+"""Where the container has the checkout. It may be in /root, /home or /tmp, which the unit hides."""
 PYTHON = sys.executable.replace(f"{TOP}/", f"{INSIDE}/")
 RECORDING = f"{INSIDE}/tests/recordings/4.10/site.jsonl.gz"
 REFUSES = "opt/refuse-mounts"
 DOWN_AT, UP_AT, DOWN_AGAIN_AT = 3, 10, 22
-"""Seconds into the recording (truth.json: down from 0 on, up from 6 to 19)."""
+"""Seconds since the recording's start at which the tunnel is in these states (see truth.json)."""
 
 PLUTO = f"""
 [Service]
@@ -45,7 +45,7 @@ TENANTS_PLUTO = (
     .replace("/run/moment", "/run/acme")
     .replace("Directory=pluto", "Directory=pluto-acme")
 )
-"""A second pluto, with ``--rundir``."""
+"""The unit of a second pluto, with an own ``--rundir``."""
 
 NEEDS_SITE = """
 [Unit]
@@ -74,7 +74,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 def booted(folder: Path, init: str = "--boot") -> Iterator[Machine]:
-    """Boot a machine with the service and a played libreswan, neither of which is started."""
+    """Boot a machine with the service and a libreswan that plays a recording, both not started."""
     files, units = folder / "files", folder / "units"
     installed = {
         TOP / "systemd/org.ipsecwatch1.conf": "usr/share/dbus-1/system.d",
@@ -154,7 +154,7 @@ def wait_for(machine: Machine, what: Callable[[], bool]) -> None:
 
 
 def written(machine: Machine, message_id: str, pid: int) -> dict[str, Any]:
-    """Wait for an entry, which comes after the signal, and answer the newest one."""
+    """Wait for a journal entry with this id by this process, and return the newest one."""
     ask = ("journalctl", f"MESSAGE_ID={message_id}", f"_PID={pid}", "--output=json", "--lines=1")
     wait_for(machine, lambda: run(machine, *ask) != "")
     entry: dict[str, Any] = json.loads(run(machine, *ask))
@@ -163,7 +163,7 @@ def written(machine: Machine, message_id: str, pid: int) -> dict[str, Any]:
 
 @pytest.fixture
 def service(machine: Machine) -> Iterator[int]:
-    """Start the service before libreswan, and answer its process id."""
+    """Start the service, then libreswan; yield the service's process id, and stop both."""
     machine.path("/run/moment").write_text(str(DOWN_AT))
     run(machine, "systemctl", "start", "ipsecwatch")
     run(machine, "systemctl", "start", "ipsec")
@@ -221,7 +221,7 @@ SYSTEMD_PYTHON = "/usr/lib/python3/dist-packages/systemd"
 
 @pytest.fixture
 def without_systemd_python(machine: Machine) -> Iterator[None]:
-    """Have it not installed."""
+    """Hide systemd-python from the machine's programs during a test."""
     if not machine.path(SYSTEMD_PYTHON).exists():
         pytest.skip(f"there is no {SYSTEMD_PYTHON} to be taken away")
     run(machine, "mv", SYSTEMD_PYTHON, "/opt/away")
@@ -307,7 +307,7 @@ def test_the_service_may_do_nothing_that_another_root_may(machine: Machine, serv
 
 
 def waits(machine: Machine, seconds: int) -> None:
-    """Set the time limit of all that wait for a tunnel, as an administrator would."""
+    """Set the time limit of ipsecwatch-wait@, as an administrator does."""
     folder = machine.path("/run/systemd/system/ipsecwatch-wait@.service.d")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "limit.conf").write_text(f"[Service]\nEnvironment=TIMEOUT={seconds}\n")
@@ -368,7 +368,7 @@ def test_a_hook_runs_without_rights_for_what_happens(machine: Machine) -> None:
 
 @pytest.fixture
 def acme(machine: Machine, service: int) -> Iterator[int]:
-    """Start a second pluto, and answer the process id of its own service."""
+    """Start a second pluto and a service for it; yield that service's process id, and stop both."""
     machine.path("/run/acme").write_text(str(DOWN_AT))
     run(machine, "systemctl", "start", "pluto-acme", "ipsecwatch@acme")
     wait_for(machine, lambda: tunnels(machine, "acme") == {"site": "down"})
@@ -419,7 +419,7 @@ def test_an_instance_that_cannot_be_is_not_started_again(machine: Machine) -> No
 
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Boot a machine whose kernel refuses what a sandbox mounts."""
+    """A machine whose kernel refuses the mounts that sandboxes need."""
     yield from booted(tmp_path_factory.mktemp("refusing"), f"/{REFUSES}")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Completions in real shells: verbs, options, tunnels, states and words."""
+"""Tests of completion in real shells: verbs, options, tunnels, states and words."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def shell(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Shell]:
-    """A shell of a person who has installed the command, and its completion."""
+    """A shell of a user who has installed the command and its completions."""
     name: str = request.param
     if shutil.which(name) is None:
         pytest.skip(f"{name} isn't installed")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The contributor's command, as far as it can be tried without setting anything up."""
+"""Tests of packaging/dev, as far as they are possible without installing anything."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_unknown_benchmark_is_wrong_usage() -> None:
 
 
 def tools(folder: Path, *names: str, **stubs: str) -> str:
-    """Make a PATH with a few programs of this system's and some of our own."""
+    """Make a folder with some programs of this system and some scripts; return it as a PATH."""
     folder.mkdir(exist_ok=True)
     for name in names:
         (folder / name).symlink_to(shutil.which(name) or "/nonexistent")
@@ -103,7 +103,7 @@ PRINTS = '#!/bin/sh\necho "$*"\n'
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout of which all is set up, with a Python that prints its arguments."""
+    """A checkout that is completely set up, with a fake Python that prints its arguments."""
     parts = (
         "pyproject.toml",
         "ipsecwatch/__init__.py",
@@ -237,7 +237,7 @@ ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.
 
 @pytest.fixture
 def stale(checkout: Path) -> Path:
-    """A checkout whose environment is of another version, with a Python that notes pip's calls."""
+    """A checkout whose .venv is of another version, with a fake Python that records pip's calls."""
     stamp = checkout / ".venv/set-up"
     stamp.write_text(f"{stamp.read_text().splitlines()[0]}\nanother\ntest\n", encoding="utf-8")
     (checkout / ".venv/pyvenv.cfg").touch()
@@ -292,7 +292,7 @@ def test_without_a_network_nothing_is_said_of_versions(
 
 
 def pins(text: str) -> dict[str, tuple[str, list[str]]]:
-    """Read each distribution's version and hashes."""
+    """Return the version and hashes of each distribution in a constraints file."""
     lines = text.replace("\\\n", "").splitlines()
     found = (re.match(r"([\w.-]+)==(\S+)(.*)", line) for line in lines)
     return {
@@ -303,7 +303,10 @@ def pins(text: str) -> dict[str, tuple[str, list[str]]]:
 
 
 def needs(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[str, str]:
-    """Collect all that a distribution needs, directly or not, and the installed versions."""
+    """Return a distribution's dependencies, direct or not, with the installed version of each.
+
+    They are added to ``found``.
+    """
     for line in metadata.requires(name) or ():
         requirement = Requirement(line)
         marker = requirement.marker

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the documents point to is there: links, files, functions, other documents."""
+"""Tests that what documents refer to exists: links, files, functions, other documents."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 FOLDERS: Final = ("docs", "ipsecwatch", "packaging", "systemd", "tests", ".github")
 CODE: Final = {".py", ".xml", ".service", ".conf", ".toml", ".md", ".yml", ".sh", ""}
 SHARED: Final = {"STATUS-FORMAT.md"}
-"""A document outside of the project that tests read where it is, and skip where it isn't."""
+"""Documents outside of the project that tests read, or are skipped without."""
 
 
 def files() -> Iterator[Path]:
-    """Yield all files of the project, but for what was built or recorded."""
+    """Yield all files of the project, except those that were built or recorded."""
     yield from (p for p in TOP.iterdir() if p.is_file())
     for folder in FOLDERS:
         for path in (TOP / folder).rglob("*"):
@@ -33,7 +33,7 @@ def files() -> Iterator[Path]:
 FILES: Final = sorted(files())
 PAGES: Final = [p for p in FILES if p.suffix == ".md"]
 FOR_USERS: Final = {"installing.md", "verbs.md", "desktop.md", "dbus.md"}
-"""Pages of docs/ that name the files of a user's machine, not those of the code."""
+"""Pages of docs/ that name files of a user's machine, and none of the code."""
 ABOUT_THE_CODE: Final = [
     p
     for p in PAGES
@@ -50,13 +50,13 @@ def name(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return what a link may have behind its ``#``, as forges make it of headings."""
+    """Return the anchors that a forge makes of a page's headings, without ``#``."""
     headings = re.findall(r"^#+ (.+)$", text(page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
 def dead_links(page: Path) -> list[str]:
-    """List the links of a page to files and headings that aren't there."""
+    """Return a page's links to files and headings that don't exist."""
     dead = []
     for link in re.findall(r"\]\(([^)\s]+)\)", text(page)):
         if re.match(r"[a-z]+:", link):
@@ -123,12 +123,12 @@ ROOMS: Final = (
     "report.py", "tunnel.py", "states.py", "reasons.py", "sanitize.py", "config.py", "jsonutil.py",
     "backoff.py", "client", "agent", "cli", "../tests/support",
 )  # fmt: skip
-"""Folders and modules whose docstrings were read again."""
+"""Folders and modules in which this is checked, as seen from ``ipsecwatch/``."""
 VAGUE: Final = {
     "Tell", "Take", "Say", "Give", "Put", "Have", "Learn", "Go", "See", "Let", "Do", "Hear",
     "Settle", "Look",
 }  # fmt: skip
-"""They leave open who does what, and what comes back."""
+"""Verbs that don't say who does what, nor what is returned."""
 
 
 @pytest.mark.parametrize("room", ROOMS)

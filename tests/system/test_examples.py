@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The examples that other programs are to start from, run as they are."""
+"""Tests of the examples for other programs: each is run as it is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("system_bus")
 
 
 class Example:
-    """An example that runs, and what it prints."""
+    """A process of an example, and the lines that it prints."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an agent at rest costs a laptop: memory, and waking it."""
+"""Tests of what an idle agent costs a laptop: memory, and how often it wakes up."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ BARE = (
     "import asyncio, dbus_fast, desktop_notifier; print(flush=True); asyncio.run(asyncio.sleep(99))"
 )
 STARTED = 10.5
-"""Seconds after which the agent has given back what only its start took, and good news has gone;
-the first look's grace, which ends by the clock, goes on."""
+"""After how many seconds an agent has freed the memory that only its start needed, and good news
+are no longer on the screen. policy.GRACE isn't over yet then."""
 REST = 2.5
 
 
@@ -48,13 +48,13 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def resident(pid: int) -> int:
-    """Return the memory of a process, in kB."""
+    """Return the resident memory of a process in kB."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
 def wake_ups(pid: int) -> int:
-    """Count how often the threads of a process have waited for something."""
+    """Return how often the threads of a process have waited for something so far."""
     found = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         lines = (task / "status").read_text(encoding="ascii").splitlines()
@@ -63,7 +63,7 @@ def wake_ups(pid: int) -> int:
 
 
 async def until_listening(service: Service) -> None:
-    """Wait until somebody has taken a snapshot."""
+    """Wait until a client has asked the service for a snapshot."""
     connection = service.bus._connection
     assert connection is not None
     asked: list[str] = []

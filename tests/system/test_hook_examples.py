@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The hooks that come as examples, run as ``ipsecwatch monitor --exec`` runs them."""
+"""Tests of the example hooks, run as ``ipsecwatch monitor --exec`` runs them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ANSWERS = {b"DATA": b"354 go\r\n", b"QUIT": b"221 bye\r\n"}
 
 
 class FakeMailServer(socketserver.StreamRequestHandler):
-    """Takes a mail as SMTP has it, and keeps its lines."""
+    """A fake SMTP server, which keeps the lines of the mails that it receives."""
 
     mail: ClassVar[list[str]] = []
 
@@ -58,7 +58,7 @@ class FakeMailServer(socketserver.StreamRequestHandler):
 
 
 class FakeWebService(BaseHTTPRequestHandler):
-    """Takes what is posted, and keeps it."""
+    """A fake web service, which keeps what is posted to it."""
 
     posted: ClassVar[list[dict[str, str]]] = []
 
@@ -69,7 +69,7 @@ class FakeWebService(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

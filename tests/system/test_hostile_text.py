@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One peer's text moves no other tunnel, and blinds nobody."""
+"""Tests that a peer's text changes no other tunnel, and never makes a whole status useless."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from tests.support.hostile_text import (
 
 
 def held(dialect: str, said: dict[str, str], *, lines: bool) -> None:
-    """Hold that the others are as they were; only forged ``lines`` may make an answer doubtful."""
+    """Assert that the other tunnels are as without this text, or that the answer isn't believed.
+
+    Only text in several ``lines`` may lead to the latter.
+    """
     text = status(dialect, said)
     expected = verdicts(parse(status(dialect), "status"))
     for report in (parse(text, "status"), parse(text.encode("utf-8", "surrogateescape"), "status")):
@@ -71,7 +74,7 @@ def closes(line: str) -> bool:
 def test_what_is_forged_within_a_connection_doesn_t_make_an_answer_doubtful(
     dialect: str, what: str
 ) -> None:
-    """But for the line that closes one: where there are two, nobody can say which is pluto's."""
+    """The exception is the line that ends a connection: of two, nobody can say which is pluto's."""
     line = forged(dialect, what)
     for slot in SLOTS:
         text = status(dialect, {slot: f"x\n{line}\n"})
@@ -81,7 +84,7 @@ def test_what_is_forged_within_a_connection_doesn_t_make_an_answer_doubtful(
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_is_forged_in_two_places_moves_no_other_tunnel(dialect: str, thorough: bool) -> None:
-    """The one bears out the other."""
+    """One forged line can confirm the other."""
     for n, what in enumerate(FORGED):
         # Each of a dialect, and each pair in some dialect.
         others = list(FORGED) if thorough else list(FORGED)[(n + DIALECTS.index(dialect)) % 5 :: 5]
@@ -104,7 +107,7 @@ said = st.lists(
     ),
     max_size=4,
 ).map("".join)
-"""What a peer says in one line, as real pluto prints it."""
+"""A peer's text in one line, as a real pluto prints it."""
 
 lies = st.lists(
     st.one_of(
@@ -114,11 +117,11 @@ lies = st.lists(
     ),
     max_size=5,
 )
-"""What it says in several; what stands between two line feeds names a forged line."""
+"""A peer's text in several lines; a text between two line feeds is the name of a forged line."""
 
 
 def spoken(dialect: str, parts: list[str]) -> str:
-    """Put in the words of the dialect for each forged line that is named."""
+    """Return the parts as one text, with each name of a forged line replaced by that line."""
     return "".join(
         f"\n{forged(dialect, part.strip())}\n" if part.strip() in FORGED else part for part in parts
     )
@@ -185,7 +188,7 @@ def test_whatever_a_peer_says_moves_no_other_counter(text: str) -> None:
 
 
 def test_counts_that_say_how_many_but_not_which_make_an_answer_doubtful() -> None:
-    """Behind a user name stands an attempt of another tunnel's, and then a forged one."""
+    """After a user name, an attempt of another tunnel follows, and then a forged one."""
     text = status("4.10", {"sa-user": 'x\n000 #82: "mallory":500 ' + WORDS["4.10"]["tries"]})
     tried = next(x for x in text.splitlines(keepends=True) if '#9: "oscar"' in x)
     at = text.index('000 #3: "mallory"')

@@ -28,7 +28,10 @@ PACKAGE: Final = TOP / "ipsecwatch"
 
 @dataclass(frozen=True)
 class Room:
-    """Modules that belong together, each named without ``ipsecwatch.``, a package for all of it."""
+    """Modules that belong together.
+
+    Their names lack ``ipsecwatch.``; a package stands for its modules.
+    """
 
     name: str
     modules: frozenset[str]
@@ -36,7 +39,7 @@ class Room:
 
 
 def room(name: str, modules: str = "", *, pure: bool = False) -> Room:
-    """Make a room; without ``modules`` it is the module, or the package, of its name."""
+    """Return a room. Without ``modules`` it has the module, or the package, with its own name."""
     return Room(name, frozenset(modules.split() or [name]), pure)
 
 
@@ -79,13 +82,13 @@ HARMLESS: Final = frozenset(
         "textwrap", "typing", "unicodedata",
     }
 )  # fmt: skip
-"""What of the standard library a pure room may import."""
+"""The modules of the standard library that a pure room may import."""
 WORLDLY: Final = frozenset({"open", "print", "input", "__import__", "exec", "eval"})
-"""Functions that are there without an import and that a pure room doesn't call."""
+"""Built-in functions that a pure room mustn't call."""
 
 
 def findings(package: Path) -> list[str]:
-    """Say in a line each what is wrong with a package."""
+    """Return a line about each fault in a package."""
     files = {_name(package, file): file for file in sorted(package.rglob("*.py"))}
     found: list[str] = []
     for name, file in files.items():
@@ -102,7 +105,7 @@ def findings(package: Path) -> list[str]:
 
 
 def _circle(files: dict[str, Path]) -> list[str]:
-    """Say in a line which modules import each other in a circle, if any do."""
+    """Return a line about the modules that import each other in a circle, if there are any."""
     imports = {
         name: {
             i[1:] for i in _imports(ast.parse(file.read_text(encoding="utf-8")), files) if _ours(i)
@@ -121,7 +124,7 @@ def _ours(imported: str) -> bool:
 
 
 def _judge(name: str, floor: int, home: Room, imported: str) -> list[str]:
-    """Say what is wrong with one import; ours begin with a dot."""
+    """Return a line about an import if it isn't allowed; our modules begin with a dot."""
     if not imported.startswith("."):
         outside = imported.partition(".")[0]
         if home.pure and outside not in HARMLESS:
@@ -139,7 +142,7 @@ def _judge(name: str, floor: int, home: Room, imported: str) -> list[str]:
 
 
 def _name(package: Path, file: Path) -> str:
-    """Name a module without ``ipsecwatch.``; a package by its own name."""
+    """Return a module's name without ``ipsecwatch.``; a package has the name of its folder."""
     parts = list(file.relative_to(package).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" and parts[:-1] else parts)
 
@@ -149,7 +152,7 @@ def _in(name: str, r: Room) -> bool:
 
 
 def _imports(tree: ast.Module, files: dict[str, Path]) -> Iterator[str]:
-    """List all that a module imports, for types alone as well."""
+    """Yield everything that a module imports, also for types only; ours begin with a dot."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The linters, as tests: what they find stands in the one summary that everybody reads."""
+"""The linters as tests, so that their findings are in the same summary as failed tests."""
 
 from __future__ import annotations
 

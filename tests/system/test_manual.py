@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The manual pages: they have all that their sources have, and roff's readers find no fault."""
+"""Tests of the manual pages: they are complete, and programs that read roff find no fault."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source(pages: Path, name: str) -> str:
-    """Read a page as it would be read, without roff's escapes."""
+    """Return a page's text without roff's escapes."""
     text = (pages / name).read_text(encoding="ascii")
     text = re.sub(r"\\f[BRI]|\\&", "", text).replace("\\-", "-").replace("\\(aq", "'")
     text = re.sub(r"\\\[u([0-9A-F]+)\]", lambda found: chr(int(found[1], 16)), text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packages: that they agree with the code and each other, and what they do to a system."""
+"""Tests of the packages: they agree with the code and each other, and do no harm to a system."""
 
 from __future__ import annotations
 
@@ -192,7 +192,10 @@ def test_an_rpm_for_an_el_whose_python_is_too_old_is_the_same_but_for_that(
 
 
 def own_files(listed: str) -> set[str]:
-    """Leave out the folder of the documentation, which rpm names after the release on Debian."""
+    """Return the paths without the release in the name of the documentation's folder.
+
+    On Debian, rpm adds it.
+    """
     return {re.sub(r"(?<=/ipsecwatch)-[\d.]+-?\w*(\.\w+)?", "", p) for p in listed.split()}
 
 
@@ -220,7 +223,10 @@ def test_a_python_that_is_not_there_ends_the_build_with_a_line_and_a_hint(
 def apart(
     *argv: str | Path, hide: tuple[str, ...] = (), **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run something without a network, and without programs and folders of the system."""
+    """Run a program without network; files and folders in ``hide`` are hidden from it.
+
+    Skip the test if no namespaces can be made.
+    """
     mounts = "".join(
         f"mount {'-t tmpfs none' if os.path.isdir(path) else '--bind /dev/null'} {path}; "
         for path in hide
@@ -238,7 +244,7 @@ def apart(
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A checkout with what packaging/source reads before it fetches anything."""
+    """A checkout with those files that packaging/source reads before it downloads anything."""
     top = tmp_path / "checkout"
     scripts = ("source", "deb", "interpreter", "vendor.txt", "rpm/build")
     for part in ("ipsecwatch/__init__.py", *(f"packaging/{name}" for name in scripts)):
@@ -278,7 +284,7 @@ def test_without_a_network_a_build_says_nothing_of_versions(sources: Path, tmp_p
 
 
 def test_a_wheel_that_merely_lies_there_gets_into_no_package(sources: Path, tmp_path: Path) -> None:
-    """A pip of our own, as the libraries may not be there: it fetches one and no more."""
+    """A fake pip downloads one wheel only, since the real libraries may not be available."""
     for part in (
         "CHANGELOG.md",
         "CONTRIBUTING.md",
@@ -344,10 +350,11 @@ def test_rpmlint_finds_no_error(rpms: dict[str, Path]) -> None:
 
 
 def comparable(paths: list[str]) -> set[str]:
-    """Leave out what distributions do in their own ways: documentation, licences, compiled files.
+    """Return the paths without what each distribution does in its own way.
 
-    Debian 12 has units of the system in /lib, which is a link to /usr/lib; rpm doesn't compress
-    manual pages on Debian; Debian's zsh has a folder of its own for what packages bring.
+    That is documentation, licences and compiled files. Also, Debian 12 has system units in /lib, a
+    link to /usr/lib. On Debian, rpm doesn't compress manual pages, and zsh has a folder of its own
+    for packages' completions.
     """
     own = re.compile("/usr/share/(doc|licenses|lintian|python3)/|__pycache__")
     paths = [re.sub("^/lib/", "/usr/lib/", p).removesuffix(".gz") for p in paths]
@@ -483,7 +490,7 @@ def dpkg(machine: Machine, *argv: str) -> None:
 
 
 def imported(said: str) -> set[str]:
-    """Find the files in what python3 -v says."""
+    """Return the Python files in the output of ``python3 -v``."""
     found = re.findall(r"# code object from '([^']+\.py)'|# \S+ matches (\S+\.py)", said)
     return {source or compiled for source, compiled in found}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What people read about the D-Bus API agrees with the XML that is its source."""
+"""Tests that the pages about the D-Bus API agree with the XML, which is their source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.paths import TOP
 
 PAGE = (TOP / "docs/dbus.md").read_text(encoding="utf-8")
 MARK = "<!-- packaging/reference.py --brief -->"
-"""What the page has between two such lines is the script's output."""
+"""The script's output stands between two such lines in the page."""
 
 
 def reference(*options: str) -> str:
@@ -24,7 +24,7 @@ def reference(*options: str) -> str:
 
 
 def types(arguments: str) -> str:
-    """The signature in arguments as people read them: "(s name, t serial)"."""
+    """Return the signature in a list of arguments such as "(s name, t serial)": here "st"."""
     return "".join(a.split()[0] for a in arguments.strip("()").split(", ") if a)
 
 

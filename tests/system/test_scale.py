@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""10,000 tunnels: nothing is lost, and nobody waits for the loop."""
+"""Tests with 10,000 tunnels: nothing is lost, and the event loop isn't blocked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.waiting import until
 
 TUNNELS = 10_000
 BLOCKED = 0.2
-"""Seconds of processor time that one step of the loop may take."""
+"""How many seconds of processor time one step of the event loop may take."""
 
 
 @pytest.mark.slow

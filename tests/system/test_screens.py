@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The agent on real notification servers: what the user sees is what we meant."""
+"""Tests of the agent on real notification servers: the user must see what we meant."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("session_bus")]
 
 EVIL = '<b>evil</b> & <img src="file:///dev/zero">'
 MINIMAL = "[global]\nnotification_limit = 20\n"
-"""A dunstrc that says nothing of markup: dunst 1.9 renders it then, and doesn't announce it."""
+"""A dunstrc without a setting for markup: dunst 1.9 then renders markup, but doesn't announce
+it."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def display() -> Iterator[str]:
 
 @asynccontextmanager
 async def agent() -> AsyncGenerator[asyncio.Queue[Event]]:
-    """Run an agent that hears what is put into a queue; at the end it ends as it should."""
+    """Run an agent that gets the events in the yielded queue."""
     heard: asyncio.Queue[Event] = asyncio.Queue()
 
     async def follow() -> AsyncGenerator[Event]:
@@ -73,7 +74,7 @@ async def until_served(connection: BusConnection) -> None:
 
 
 async def displayed(connection: BusConnection) -> int:
-    """Count what dunst shows now."""
+    """Return how many notifications dunst shows now."""
     reply = await connection.call(
         desktop.SERVER, desktop.SERVER_PATH, "org.freedesktop.DBus.Properties", "Get", "ss",
         ["org.dunstproject.cmd0", "displayedLength"],
@@ -150,7 +151,7 @@ async def test_dunst_replaces_by_tag_what_an_agent_left_that_was_killed(
 
 
 async def _says_nothing(_: object) -> None:
-    """Do as one who was killed."""
+    """In place of the agent's end: nothing, as when it is killed."""
 
 
 async def test_xfce_shows_each_in_its_place_and_nothing_after_the_end(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How tests run beside each other: support/side_by_side.py, in processes and in a run of pytest."""
+"""Tests of support/side_by_side.py, with single processes and with a run of pytest."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCKED = 0.2
-"""Seconds after which a process that has no turn yet has to wait for it."""
+"""A process that has no turn after so many seconds has to wait for it."""
 AT_LAST = 10.0
 
 
 class Worker(ForkedProcess):
-    """Takes a turn when it is told to, and gives it up when it is told something else."""
+    """A process that takes a turn at one request, and gives it back at the next one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -93,11 +93,14 @@ def test_it(n):
     note(f"-{name}{{n}} ")
 """
 FILES = {"long": (12, ""), "mixed": (3, "pytest.mark.alone"), "z": (3, "pytest.mark.slow")}
-"""How many tests each has, and the marks of its first one."""
+"""The test files: how many tests each has, and the marks of its first test."""
 
 
 def run(folder: Path, *options: str) -> list[str]:
-    """Run the files with this project's settings. Return when each test began (+) and ended (-)."""
+    """Run these files with this project's settings.
+
+    Return when each test began (+) and ended (-), in order.
+    """
     (folder / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     for name, (count, marks) in FILES.items():
         text = TEST.format(name=name, count=count, marks=marks)

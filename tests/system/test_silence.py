@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One local user can neither silence the service for others nor make them wait.
+"""Tests that a local user can neither silence the service for others nor make them wait.
 
-What a user asked for and never reads lies in the bus on the service's account (unread.py); what
-takes long to unpack isn't unpacked (frames.py).
+Unread answers to a user's calls fill the bus's limit for the service: unread.py prevents that.
+Messages that take long to unpack aren't unpacked (frames.py).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 UP, DOWN = TunnelState.UP, TunnelState.DOWN
 TUNNELS = 100
 BYSTANDER = 1
-"""Another user (daemon), who does nothing wrong. The bus takes none that no passwd knows."""
+"""The id of another user (daemon), who does nothing wrong. The bus accepts only users in passwd."""
 LEARNT = 10.0
-"""Seconds within which every subscriber learns of a transition."""
+"""After how many seconds each subscriber must know a transition."""
 
 pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user"),
@@ -51,7 +51,7 @@ pytestmark = [
 
 @pytest.fixture
 def seconds(request: pytest.FixtureRequest) -> float:
-    """For how long one attack goes on: ten minutes with --bed=full."""
+    """How many seconds one attack lasts: with --bed=full, ten minutes."""
     return 600.0 if request.config.getoption("--bed") == "full" else 15.0
 
 
@@ -68,12 +68,12 @@ def bus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 async def wait_of_a_bystander() -> float:
-    """How long another user waits for a snapshot, on a connection of his own."""
+    """Return how many seconds a user waits for a snapshot, on a connection of its own."""
     began = time.monotonic()
     while True:
         try:
             await client.snapshot(within=30.0)
-        except client.ServiceUnavailableError:  # it takes a new connection just now
+        except client.ServiceUnavailableError:  # the service is connecting to the bus again
             if time.monotonic() - began > 30:
                 raise
             await asyncio.sleep(0.1)
@@ -83,7 +83,7 @@ async def wait_of_a_bystander() -> float:
 
 @asynccontextmanager
 async def life(waits: dict[str, list[float]]) -> AsyncIterator[BusProcess]:
-    """Have tunnels come and go, and measure how long a subscriber, root and a bystander wait."""
+    """Make tunnels go down and up; measure how long a subscriber, root and a bystander wait."""
     with BusProcess() as service, OtherUser(BYSTANDER) as bystander:
         await service.look(TUNNELS)
         async with following() as follow:
@@ -109,7 +109,7 @@ async def life(waits: dict[str, list[float]]) -> AsyncIterator[BusProcess]:
                 yield service
             finally:
                 over.set()
-                await living  # who waits still is counted, too
+                await living  # so that the last waits are measured, too
 
 
 def newest(follow: Following) -> int:
@@ -174,7 +174,7 @@ async def test_bodies_that_take_long_to_unpack_make_nobody_wait(bus: PrivateBus)
 async def test_a_bus_that_reads_nothing_any_more_is_left_for_a_new_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What silenced the service before: everybody is sent what he asks for."""
+    """Here the service answers everybody, whatever is unread: so it could be silenced before."""
     if why := dbus_daemon.missing():
         pytest.skip(why)
     monkeypatch.setattr(unread, "LARGEST_DEBT", 1 << 30)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random histories of a model pluto against the tracker: nothing invented, nothing lost."""
+"""Random histories of a simulated pluto: the tracker must invent nothing, and lose nothing."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ CAUSES = {
     Reason.OPERATOR, Reason.PEER_DELETED, Reason.PEER_DEAD, Reason.EXPIRED, Reason.REPLACED,
     Reason.UNREACHABLE,
 }  # fmt: skip
-"""What is drawn."""
+"""The reasons for losses that the simulated pluto can have."""
 UNKNOWN_CAUSES = 0.01
-"""The part of losses of which no cause need be known."""
+"""Which part of the losses may have no known reason."""
 
 
 class History:
-    """One pluto, watched; what subscribers are told is checked against what is true."""
+    """A simulated pluto and a tracker; what the tracker announces is compared with the truth."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -46,15 +46,15 @@ class History:
         self.now = 0.0
         self.started = float("-inf")
         self.told: dict[str, str] = {}
-        """What a subscriber believes of each tunnel."""
+        """The state of each tunnel as a subscriber knows it."""
         self.log: list[str] = []
         self.drawn: dict[str, set[str]] = {}
-        """Why anything was lost before the last poll."""
+        """The true reasons for each tunnel's losses before the last poll."""
         self.losses: Counter[str] = Counter()
-        """The reasons of what was lost."""
+        """How often the tracker gave each reason for a loss."""
 
     def happen(self) -> None:
-        """Let something happen to a tunnel, to a client, or to pluto."""
+        """Make something random happen to a tunnel, to a client or to pluto."""
         rng, pluto = self.rng, self.pluto
         pluto.pass_time(self.now + TICK * rng.random())
         what = rng.random()
@@ -84,7 +84,7 @@ class History:
             rng.choice(actions)()
 
     def clients_happen(self) -> None:
-        """Let clients come, roam, replace each other, and leave."""
+        """Make a client come, perhaps from a new address, or go."""
         rng, pluto = self.rng, self.pluto
         if not pluto.clients or rng.random() < 0.6:
             pluto.come(rng.choice(("@one", "@two")), rng.choice(ROAMING))
@@ -93,7 +93,7 @@ class History:
         rng.choice((pluto.leave, pluto.throw_out))(client)
 
     def restart(self) -> None:
-        """Restart pluto. A watcher sees that by pid, by serials, or by nobody being there."""
+        """Restart pluto; the tracker gets one poll without an answer, then one with a report."""
         self.pluto.restart(autostart=self.rng.random() < 0.5)
         self.pluto.log.clear()
         self.observe(self.tracker.observe(no_answer(self.now)))
@@ -105,7 +105,7 @@ class History:
         self.now += START_GRACE
 
     def poll(self) -> None:
-        """Ask, perhaps in vain, and check all that is said."""
+        """Poll pluto, sometimes without a usable answer, and compare all tunnels with the truth."""
         self.now += TICK
         self.pluto.pass_time(self.now)
         for line in self.pluto.log:
@@ -122,12 +122,12 @@ class History:
             self.pluto.found()
         self.observe(self.tracker.observe(self.pluto.report(self.now)))
         missing = {t.name for t in self.tracker.tunnels.values()} - self.pluto.names
-        if missing:  # perhaps it is only added again: if it wasn't up, it is waited for
+        if missing:  # the tracker waits whether a tunnel that wasn't up is only loaded again
             held = [t for t in self.tracker.tunnels.values() if t.name in missing]
             assert not any(t.state.carries for t in held)
             self.now += HOLD
             self.observe(self.tracker.observe(self.pluto.report(self.now)))
-        # What isn't listed soon after a start may still be loaded: that one is waited for.
+        # Soon after a start, the tracker waits for tunnels that aren't listed yet.
         loading = self.now - self.started < LOADING_GRACE
         seen = {
             t.name: t.state.value
@@ -142,7 +142,7 @@ class History:
         self.pluto.causes.clear()
 
     def observe(self, changes: list[Transition]) -> None:
-        """Believe what is announced, and see that it fits what was believed before."""
+        """Check that transitions follow from what a subscriber knew before, and record them."""
         for c in changes:
             name = c.tunnel.name
             self.log.append(f"{self.now:g} {name} {c.old} > {c.new} {c.reason}")
@@ -158,12 +158,12 @@ class History:
                 self.check_reason(c)
 
     def check_reason(self, c: Transition) -> None:
-        """See that a reason was drawn, or says nothing."""
+        """Check that a transition's reason is a true one, or says nothing."""
         drawn = self.pluto.causes.get(c.tunnel.name, set())
         if c.goes_down or (c.known is TunnelState.UP and c.becomes is TunnelState.PARTIAL):
             self.losses[c.reason] += 1
             if c.old is TunnelState.UNKNOWN or self.now - self.started < LOADING_GRACE:
-                # It was lost before, and waited for.
+                # It was lost earlier; the tracker had waited for it.
                 drawn = drawn | {Reason.PLUTO_RESTARTED} | self.drawn.get(c.tunnel.name, set())
             assert c.reason in drawn | {Reason.OTHER}, (self.log, drawn)
         elif c.becomes in (TunnelState.DOWN, TunnelState.WAITING):

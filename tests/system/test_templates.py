@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The unit templates for waiting and for hooks: what systemd says of them, and of who uses them."""
+"""Tests of the unit templates for waiting and for hooks, with systemd's own check."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ ExecStart=/bin/true
 [Install]
 WantedBy=multi-user.target
 """
-"""As libreswan's unit is ordered (ipsec.service.in, 3.18 to 5.4)."""
+"""How libreswan's unit is ordered (ipsec.service.in, 3.18 to 5.4)."""
 GENERATOR: Final = Path("/usr/lib/systemd/system-generators/systemd-fstab-generator")
 MOUNT: Final = re.search(
     r"^    (\S+ +/mnt/nas +.*)$", (TOP / "docs/verbs.md").read_text(), re.MULTILINE
 )
-"""The line for fstab that the documents give."""
+"""The line for fstab in docs/verbs.md."""
 
 
 def mounted(folder: Path, line: str) -> dict[str, str]:
-    """Return the unit that systemd makes of a line of fstab."""
+    """Return the name and text of the unit that systemd makes of a line in fstab."""
     fstab, made = folder / "fstab", folder / "generated"
     fstab.write_text(line + "\n")
     made.mkdir()
@@ -50,7 +50,7 @@ def mounted(folder: Path, line: str) -> dict[str, str]:
 
 
 def verify(folder: Path, *units: str, more: dict[str, str]) -> str:
-    """Return what systemd says of units of ours among its own, with all that boot brings."""
+    """Return systemd's complaints about our units, with ``more`` and all units of a boot."""
     for unit in (WAIT, HOOK, SERVICE):
         text = unit.read_text(encoding="utf-8").replace("/usr/bin/ipsecwatch", "/bin/true")
         (folder / unit.name).write_text(text, encoding="utf-8")
@@ -121,7 +121,7 @@ def test_a_template_runs_as_a_user_without_rights(unit: Path) -> None:
 
 
 def command(unit: Path, **environment: str) -> list[str]:
-    """Return the command line of a template for the instance ``it``, as systemd makes it."""
+    """Return the command line that systemd makes of a template for the instance ``it``."""
     [line] = options(unit)["ExecStart"]
     words: list[str] = []
     for word in line.replace("%i", "it").split():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The systemd units: what systemd itself says of them, and that they agree with the code."""
+"""Tests of the systemd units: systemd accepts them, and they agree with the code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ needs_analyze = pytest.mark.skipif(
 
 
 def options(unit: Path) -> dict[str, list[str]]:
-    """Read the settings of a unit, each with all its values in order."""
+    """Return the settings of a unit, each with all its values in order."""
     found: dict[str, list[str]] = {}
     for line in unit.read_text(encoding="utf-8").splitlines():
         if "=" in line and not line.startswith("#"):
@@ -39,7 +39,7 @@ def options(unit: Path) -> dict[str, list[str]]:
 
 
 def analyze(*args: str | Path, runtime: Path, **env: str) -> str:
-    """Ask systemd-analyze. A complaint doesn't always change its exit code: read the answer."""
+    """Return the output of systemd-analyze. A complaint doesn't always change its exit code."""
     run = subprocess.run(
         ["systemd-analyze", "--no-pager", *args],
         stdout=subprocess.PIPE,
@@ -53,10 +53,10 @@ def analyze(*args: str | Path, runtime: Path, **env: str) -> str:
 
 
 def verify(unit: Path, scope: str, tmp_path: Path, more: str = "") -> str:
-    """Return what systemd says of a unit of ours among those that systemd itself brings.
+    """Return systemd's complaints about one of our units, among the units of systemd itself.
 
-    Nothing that is enabled here is looked at: of two notification servers that are, systemd says
-    that both want one name, and says it whichever unit it is asked about.
+    Units that are enabled on this machine are left out. If two of them are notification servers,
+    systemd complains that both have one name, whatever unit is verified.
     """
     known = tmp_path / "known"
     known.mkdir()
@@ -74,8 +74,8 @@ def verify(unit: Path, scope: str, tmp_path: Path, more: str = "") -> str:
 
 
 NEWER = re.compile(r"(.*: Unknown key (name )?'Restart(Steps|MaxDelaySec)' in section .*\n){2}")
-"""What systemd before 254 says of the two settings by which the service is tried ever more slowly.
-It passes over them."""
+"""What systemd before 254 prints about the two settings with which the service is restarted ever
+more slowly. It ignores them."""
 
 
 SCOPES = pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_settings_that_cannot_be_used_are_no_reason_to_start_over_and_over(unit:
 
 
 MOUNTING = re.compile("Protect(?!Clock|Hostname)|Private|.*Paths$|ProcSubset|TemporaryFile|Dynamic")
-"""Settings that take a namespace."""
+"""Settings for which systemd makes a mount namespace."""
 
 
 @pytest.mark.parametrize("unit", sorted(TOP.glob("systemd/*.service")), ids=lambda u: u.name)

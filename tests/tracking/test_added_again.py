@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Connections that are deleted and added again, as managers and watchdog scripts do."""
+"""Tests of connections that are deleted and added again, as by managers and watchdog scripts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AGAIN_IDLE = connection("site", serial=2)
 
 
 NOBODY = '"site" #1: STATE_V2_PARENT_I1: retransmission; will wait 8 seconds for response'
-"""What pluto logs while nobody answers: it says that no failure was logged, either."""
+"""What pluto logs while no answer comes; it doesn't say that the attempt has failed."""
 
 
 def half_open(serial: int) -> list[SaState]:

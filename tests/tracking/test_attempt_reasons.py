@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why a tunnel isn't up, where its attempts have ended."""
+"""Tests of why a tunnel isn't up after its attempts have ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BY_HAND = '"site": terminating SAs using this connection'
 
 
 def ended(*lines: str) -> Transition:
-    """Return how an attempt ends that traffic began, if this is logged before it isn't listed."""
+    """Return the transition at the end of an on-demand attempt, with these lines logged before."""
     tracker = Tracker()
     tracker.observe(poll(0, [ON_DEMAND]))
     tracker.add_log_line(LogLine(START + 1, OURS))
@@ -63,7 +63,7 @@ def test_an_attempt_that_ended_with_pluto_has_failed_by_nothing_else() -> None:
 
 
 def test_an_attempt_that_came_and_went_between_two_polls_is_the_reason_all_the_same() -> None:
-    """A peer refuses within milliseconds: the tunnel is seen to wait before and after it."""
+    """A peer refuses within milliseconds: both polls show the tunnel as waiting."""
     tracker = Tracker()
     tracker.observe(poll(0, [ON_DEMAND]))
     tracker.add_log_line(LogLine(START + 1, OURS))

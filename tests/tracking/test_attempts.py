@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""For how long, and how often, tunnels are tried."""
+"""Tests of how long, and how often, a tunnel is tried."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the policy tells of a hand, where the log tells nothing."""
+"""Tests of how a change of policy shows that a tunnel was taken down by hand, without the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRIED = (ike(1, "site", stage=Stage.HALF_OPEN, role=Role.INITIATOR),)
 
 
 def reason(*polls: Poll, version: str = "5.4") -> Reason:
-    """Return the reason at the end."""
+    """Return the tunnel's reason after these polls of a pluto of this release."""
     tracker = Tracker()
     for p in polls:
         assert p.report is not None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A recorded gateway with 60 road warriors: what is told of whom, and what is only counted.
+"""Tests with a recorded gateway with 60 road warriors: who gets which reason, and what is counted.
 
-How the tunnels truly were stands in truth.json, and is another test's: test_replay.py.
+The true states are in truth.json; test_replay.py tests them.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ SERIAL: Final = re.compile(r"^(?:\d{3} )?#(\d+): ", re.MULTILINE)
 
 @cache
 def shown() -> tuple[frozenset[int], ...]:
-    """The serials that each answer has, read with nothing of ours."""
+    """Return the serial numbers of SAs in each answer, found without ipsecwatch's parser."""
     return tuple(frozenset(map(int, SERIAL.findall(a.stdout))) for a in statuses(PATH))
 
 
 def children() -> dict[str, set[int]]:
-    """The serials of the Child SAs that pluto logged, by the client's tunnel."""
+    """Return the serial numbers of the Child SAs that pluto logged, by tunnel."""
     found: dict[str, set[int]] = {}
     for entry in recording.read(PATH)[1]:
         if isinstance(entry, LogLine) and (m := ESTABLISHED.match(entry.text)):
@@ -43,7 +43,7 @@ def children() -> dict[str, set[int]]:
 
 
 def played(tracker: Tracker) -> Iterator[tuple[recording.Entry, list[Transition]]]:
-    """Play the recording: each entry with what is told at it."""
+    """Play the recording to a tracker; yield each entry with the transitions that it causes."""
     reader = Reader()
     for entry in recording.settled(recording.read(PATH)[1]):
         changes: list[Transition] = []
@@ -78,13 +78,14 @@ CAUSES: Final = {
     "is cut off, and connects anew from another address": {"replaced", "peer-dead"},
     "sleeps: its twin takes its place": {"replaced", "peer-dead"},
 }
-"""What a client's script did with it last, and what that may be told as."""
+"""By what a client's script did last: the reasons that are right for it."""
 
 
 def losses() -> list[tuple[str, str, str]]:
-    """List what is told as lost: the tunnel, what its client did last, and the reason.
+    """Return each loss that is announced: the tunnel, what its client did last, and the reason.
 
-    Clients that restart without a word are left out: their old SAs go when pluto likes it.
+    Clients that restart without telling pluto are left out: pluto removes their old SAs at any
+    time.
     """
     who: dict[str, str] = {}
     did: dict[str, str] = {}

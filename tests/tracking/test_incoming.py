@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Failures of attempts that weren't ours: what they say of a tunnel, and what not."""
+"""Tests of failed attempts that a peer began: what they say about a tunnel, and what not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ REFUSED = '"site" #1: IKE SA authentication request rejected by peer: AUTHENTICA
 
 
 def after(c: Connection, *lines: str, tried: bool = True) -> Tunnel:
-    """Have lines logged about a tunnel that stays as it is."""
+    """Return a tunnel that doesn't change, after these lines were logged about it.
+
+    ``tried``: pluto has an attempt for it under way.
+    """
     states = [BEGUN] if tried else []
     tracker = Tracker()
     tracker.observe(poll(0, [SITE]))

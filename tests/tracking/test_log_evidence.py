@@ -40,7 +40,7 @@ CLOSED = (
 
 
 def told(*lines: str, at: float = AT, log: LogEvidence | None = None) -> LogEvidence:
-    """Have lines heard; those that begin with # or : are of the connection "site"."""
+    """Return a LogEvidence that has got these lines; a first # or : stands for ``"site"``."""
     log = log or LogEvidence()
     for line in lines:
         short = {"#": '"site" ', ":": '"site"'}.get(line[:1], "")
@@ -49,7 +49,7 @@ def told(*lines: str, at: float = AT, log: LogEvidence | None = None) -> LogEvid
 
 
 def held(*serials: int, name: str = "site", born: int = 0, ikev1: bool = False) -> HeldSas:
-    """A tunnel with these SAs."""
+    """Return the SAs that a tunnel has."""
     sas = frozenset(serials)
     v1 = sas if ikev1 else frozenset[int]()
     return HeldSas(frozenset({name}), sas, sas, born=born, seen=AT, ikev1=v1)
@@ -316,7 +316,7 @@ def report(*connections: Connection, states: Iterable[SaState] = ()) -> Report:
 
 
 def between(local: str, remote: str, name: str = "site", *serials: int) -> HeldSas:
-    """A tunnel between two addresses."""
+    """Return the SAs of a tunnel between two addresses."""
     sas = frozenset(serials or (1, 2))
     hosts = frozenset({(local, remote)})
     return HeldSas(frozenset({name}), sas, sas, hosts=hosts, seen=AT)
@@ -447,7 +447,7 @@ def test_the_lifetime_is_the_reason_if_it_ran_out_and_nobody_deleted() -> None:
 
 
 def test_a_child_that_was_to_be_rekeyed_ran_out_if_no_timer_shows_its_end() -> None:
-    """Its timers go once a new one is begun, which has to wait while a request isn't answered."""
+    """Its timers are gone once its rekey begins, and that waits for an unanswered request."""
     rekey = "#3: initiating rekey to replace Child SA #2"
     for line in (
         "#2: deleting established Child SA using IKE SA #1",  # 4.10
@@ -613,7 +613,7 @@ TWO = HeldSas(
     names=frozenset({"site"}), children=frozenset({15, 16}), serials=frozenset({12, 13, 15, 16}),
     parents={15: 13, 16: 12}, seen=AT,
 )  # fmt: skip
-"""What is there when both sides began at once."""
+"""The SAs that a tunnel has when both sides have begun at the same time."""
 OLDER_GOES = (
     "#13: received Delete SA payload: delete IPsec State #15 now",
     "#15: deleting other state #15 (STATE_V2_IPSEC_R) aged 27.227s and NOT sending notification",
@@ -888,7 +888,7 @@ def test_a_failure_said_again_and_again_pushes_nothing_out() -> None:
 
 
 def flood(log: LogEvidence, lines: int) -> None:
-    """Let peers make pluto log as much as they can, about ever new instances."""
+    """Add lines that peers can make pluto log, about ever new instances."""
     rng = random.Random(7)
     for n in range(lines):
         name = f'"rw"[{n // 3}] 192.0.2.7 #{n}'
@@ -924,7 +924,7 @@ def test_peers_that_make_pluto_log_cannot_fill_the_memory() -> None:
 
 
 def recorded(path: Path) -> list[LogLine]:
-    """List all that pluto logged in a recording."""
+    """Return all log lines in a recording."""
     return [entry for entry in recording.read(path)[1] if isinstance(entry, LogLine)]
 
 

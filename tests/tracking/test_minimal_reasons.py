@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small recordings of real tunnels whose reason was once told wrong: what is right."""
+"""Small recordings of real tunnels for which a wrong reason was once given, with the right one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ RIGHT: Final[dict[tuple[str, str], list[str]]] = {
 
 
 def line(change: Transition, start: float) -> str:
-    """Write a transition as ``second old > new reason``."""
+    """Return a transition as ``second old > new reason``."""
     reason = "" if change.reason == "none" else f" {change.reason}"
     return f"{change.at - start:.0f} {change.old} > {change.new or 'gone'}{reason}"
 

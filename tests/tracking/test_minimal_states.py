@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small recordings of real tunnels whose state was once told wrong: what is right."""
+"""Small recordings of real tunnels for which a wrong state was once given, with the right one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RIGHT: Final[dict[tuple[str, str], list[str]]] = {
 
 
 def line(change: Transition, start: float) -> str:
-    """Write a transition as ``second old > new reason``; a loss's reason is another test's."""
+    """Return a transition as ``second old > new reason``, without the reason of a loss."""
     old = f"{change.old} >" if change.old else "->"
     reason = "" if change.reason == "none" or change.goes_down else f" {change.reason}"
     return f"{change.at - start:.0f} {old} {change.new or 'gone'}{reason}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who takes whose place, by the order of lines."""
+"""Tests of which client replaces which, by the order of log lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ V1 = '"rw"[2] 192.0.2.8 #3: ISAKMP SA established {auth=PRESHARED_KEY}'
 
 
 def replaced(*lines: str, step: float = 0.1) -> list[tuple[str, str]]:
-    """Return who took whose place, by address; lines come so many seconds one after the other."""
+    """Return the replacements that these lines show, as (old address, new address).
+
+    ``step``: how many seconds are between two lines.
+    """
     newcomers = Newcomers()
     for n, line in enumerate(lines):
         said = parse_line(line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What one report says of its tunnels, from lines as pluto prints them."""
+"""Tests of what one report says about its tunnels, from lines as pluto prints them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENDS = "10.1.3.0/24===192.0.2.45[@w]...192.0.2.23[@e]===10.2.3.0/24"
 
 
 def listed(name: str, routing: str, *, old: str = "", ends: str = ENDS) -> str:
-    """List a connection: with ``routing:`` as from 5.0 on, or as up to 4.15 with ``newest``."""
+    """Return the lines of a connection: as from 5.0 on, or with ``old`` as up to 4.15."""
     word = routing.partition(";")[0]
     if old:
         owner, _, newest = old.partition("/")
@@ -27,7 +27,7 @@ def states(*lines: str) -> str:
 
 
 def ups(text: str) -> dict[str, int]:
-    """Count the children of each tunnel that are up."""
+    """Return how many children of each tunnel are up."""
     return {key: o.up for key, o in observe_tunnels(parse(text.encode()), (), ()).items()}
 
 

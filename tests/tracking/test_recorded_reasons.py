@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why tunnels were lost or got stuck in all recordings, also with polls and log out of step."""
+"""Tests of the reasons for losses and failures in all recordings, also with polls or log late."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ CAUSES: dict[str, tuple[set[str], set[str]]] = {
 }
 CALM = {"rekey", "rekey1", "cut-nodpd", "oe", "unoriented"}
 PATIENCE = 0.4
-"""Seconds."""
+"""For how many seconds the service waits for log lines about an unexplained loss."""
 CRASHED = "4.10/route"
-"""Where pluto crashes in the end."""
+"""The recording at whose end pluto crashes."""
 
 NAMES = sorted(
     f"{path.parent.name}/{path.name.removesuffix('.jsonl.gz')}"
@@ -66,7 +66,7 @@ NAMES = sorted(
 
 @lru_cache(maxsize=1)
 def entries(name: str) -> tuple[tuple[float, Poll | LogLine], ...]:
-    """Read a recording: answers when they were complete, lines when they were logged."""
+    """Return a recording's reports, at the times when they were complete, and its log lines."""
     reader, found = Reader(), list[tuple[float, "Poll | LogLine"]]()
     for entry in recording.settled(recording.read(ROOT / f"{name}.jsonl.gz")[1]):
         if isinstance(entry, LogLine):
@@ -77,7 +77,10 @@ def entries(name: str) -> tuple[tuple[float, Poll | LogLine], ...]:
 
 
 def changes(name: str, tick: int = 1, first: int = 0, late: float = 0.0) -> Iterator[Transition]:
-    """Play a recording with every so-manieth poll, and a log that is so much behind."""
+    """Yield the transitions of a recording, of which only every ``tick``-th poll is played.
+
+    ``first``: which one of them. ``late``: how many seconds each log line comes late.
+    """
     played: list[tuple[float, Poll | LogLine]] = []
     polls = 0
     for at, entry in entries(name):
@@ -95,7 +98,7 @@ def changes(name: str, tick: int = 1, first: int = 0, late: float = 0.0) -> Iter
             tracker.add_log_line(entry)
             continue
         told = tracker.observe(entry)
-        if any(is_unexplained(c) for c in told):  # the service waits a little for the log
+        if any(is_unexplained(c) for c in told):  # as the service, which waits a little for the log
             for line in [e for t, e in played if t <= at + PATIENCE and isinstance(e, LogLine)]:
                 tracker.add_log_line(line)
                 played = [(t, e) for t, e in played if e is not line]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the service knows again after its own restart."""
+"""Tests of what the service still knows after its own restart."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UP = (ike(1, "site"), child(2, "site", 1))
 
 
 def again(tracker: Tracker) -> Tracker:
-    """Take what a tracker saved through JSON into another one."""
+    """Return a tracker that was restored from what another one saved, through JSON."""
     other = Tracker()
     other.restore(json.loads(json.dumps(tracker.save())))
     return other
@@ -86,7 +86,7 @@ def test_a_pluto_that_has_gone_is_not_told_of_again() -> None:
 
 @pytest.mark.parametrize("release", ["4.10", "5.4"])
 def test_a_service_that_takes_over_anywhere_in_rekeys_tells_nothing(release: str) -> None:
-    """The file may be 30 s old: between two transitions it is written no more often."""
+    """The file can be 30 s old, because it isn't written more often between two transitions."""
     entries = list(recording.settled(recording.read(ROOT / release / "rekey.jsonl.gz")[1]))
     lines = [e for e in entries if isinstance(e, LogLine)]
     answers = [
@@ -144,7 +144,7 @@ def test_random_histories_go_on_as_if_there_had_been_no_restart() -> None:
 
 
 def test_whatever_a_tracker_saves_is_taken_back() -> None:
-    """In any release, at any moment, however odd: else each restart would begin afresh."""
+    """Otherwise a restart would begin without any knowledge."""
     saves, states = 0, set[TunnelState]()
     for path in sorted(ROOT.glob("*/*.jsonl.gz")):
         tracker, reader = Tracker(), Reader()

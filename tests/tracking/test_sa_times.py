@@ -15,7 +15,7 @@ SITE = ("site", ())
 
 
 def carrying(serial: int, count: int, name: str = "site") -> SaState:
-    """A Child SA that has carried so many bytes."""
+    """Return a Child SA that has carried this number of bytes."""
     line = f'#{serial}: "{name}" Traffic: ESPin={count}B ESPout=0B'
     return replace(child(serial, name, 1), sa_text=line, sa=SaLine(bytes_in=count, bytes_out=0))
 

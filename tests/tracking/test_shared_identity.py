@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Devices that share an identity, among clients that are replaced."""
+"""Tests of devices that share an identity, and of clients that only replace themselves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
 
 def told(*turns: tuple[float, str, str]) -> list[float]:
-    """Replace addresses at times; return when that was told."""
+    """Note replacements at these times; return at which of them a shared identity was announced."""
     identities = SharedIdentities()
     return [
         at
@@ -97,14 +97,14 @@ TEMPLATE = connection("rw", peer="%any", serial=1)
 
 
 def client(n: int, address: str, who: str = "@road") -> tuple[Connection, list[SaState]]:
-    """A client that is up."""
+    """Return a client that is up: its connection and its SAs."""
     c = connection("rw", instance=(n,), peer=address, serial=n, remote_id=who)
     sas = [ike(2 * n, "rw", instance=(n,)), child(2 * n + 1, "rw", 2 * n, instance=(n,))]
     return c, sas
 
 
 def loss_of_client_2(*lines: str, version: str = "5.4", who: str = "@road") -> Reason:
-    """Have a client lost while another comes, and return why."""
+    """Return the reason for a client's loss while another one connects."""
     (old, sas), (new, later) = client(2, A), client(3, B, who)
     polls = [
         poll(0, [TEMPLATE]), poll(5, [TEMPLATE, old], sas), poll(10, [TEMPLATE, new], later)

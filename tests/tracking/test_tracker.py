@@ -20,7 +20,7 @@ UP = (ike(1, "site"), child(2, "site", 1))
 
 
 def told(changes: Iterable[Transition]) -> list[str]:
-    """Write transitions as ``old>new:reason``."""
+    """Return transitions as ``old>new:reason``."""
     return [
         f"{c.old or '-'}>{c.new or 'gone'}"
         + (f":{c.reason}" if c.reason is not Reason.NONE else "")
@@ -306,7 +306,7 @@ def test_a_tunnel_that_is_no_longer_listed_goes_down_first() -> None:
 
 
 def pairs(*up: int, wanted: bool = False) -> Poll:
-    """Four connections of one tunnel, of which those numbered have a Child."""
+    """Return the poll of a tunnel with four connections; ``up``: which ones are up, from 0."""
     names = ("m/1x1", "m/1x2", "m/2x1", "m/2x2")
     policy = "UP" if wanted else "PSK"
     listed = [connection(n, aliases=("m",), policy=policy) for n in names]
@@ -540,7 +540,7 @@ def since(tracker: Tracker) -> tuple[float, bool]:
 
 
 def booted(p: Poll) -> Poll:
-    """A poll of a machine that has slept for 1,000 s."""
+    """Return the same poll of a machine that has slept for 1,000 s."""
     return replace(p, boot=p.mono + 1000)
 
 

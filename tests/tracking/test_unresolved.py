@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Peers whose DNS name doesn't resolve: what a laptop has at each boot."""
+"""Tests of peers whose DNS name doesn't resolve yet, as at each boot of a laptop."""
 
 from __future__ import annotations
 

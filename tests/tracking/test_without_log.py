@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is told where pluto's log isn't heard, or not all of it: less, and nothing else."""
+"""Tests without pluto's log, or with parts of it missing: less is known, but nothing wrong."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from ipsecwatch.report import SaState
 
 NEAR: Final = 10.0
-"""Seconds: the log may tell that something began before the first poll that shows it."""
+"""By how many seconds the beginning of something in the log can differ from the first poll with
+it."""
 
 
 def replay(path: Path, *, log: bool) -> tuple[list[Transition], dict[str, Reason]]:
-    """Play a recording; return what is told, and each tunnel's reason at the end."""
+    """Play a recording; return its transitions, and each tunnel's reason at the end.
+
+    ``log``: also play its log lines.
+    """
     tracker, reader = Tracker(), Reader()
     told: list[Transition] = []
     for entry in recording.settled(recording.read(path)[1]):
@@ -41,7 +45,7 @@ def replay(path: Path, *, log: bool) -> tuple[list[Transition], dict[str, Reason
 
 
 def twin(c: Transition, told: list[Transition]) -> Transition | None:
-    """Find the same change of the same tunnel, about the same time."""
+    """Return the same transition of the same tunnel at about the same time, or None."""
     same = [
         d
         for d in told
@@ -70,7 +74,7 @@ ANSWERED: Final = [ike(1, "site")]
 
 
 def cut(at: float) -> LogLine:
-    """What journald says of lines of pluto's that it dropped."""
+    """Return journald's line about lines of pluto that it dropped."""
     return LogLine(START + at, "Suppressed 12345 messages from ipsec.service", JOURNALD)
 
 

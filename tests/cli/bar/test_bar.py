@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch bar`` as a status bar starts it."""
+"""Tests of ``ipsecwatch bar``, started as a status bar starts it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UP, DOWN = TunnelState.UP, TunnelState.DOWN
 
 
 class Running:
-    """``ipsecwatch bar`` as a status bar starts it."""
+    """A process of ``ipsecwatch bar``, started as a status bar starts it."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process

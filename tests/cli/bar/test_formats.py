@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What each status bar gets, and that no name is taken for its markup."""
+"""Tests of what each status bar gets, and that no name is read as the bar's markup."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a status bar shows of many tunnels: one state, a text, a tooltip."""
+"""Tests of what a status bar shows for many tunnels: one state, a text and a tooltip."""
 
 from __future__ import annotations
 

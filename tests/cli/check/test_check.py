@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The monitoring plugin: one line, performance data, and the exit code."""
+"""Tests of the monitoring plugin: one line, performance data, and the exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LINE = re.compile(
     r"IPSEC (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \|( '?[\w-]+'?=\d+;[^; ]*;[^; ]*;\d+;\d+)+)?\n"
 )
-"""What the guidelines ask of a plugin's output."""
+"""The form that the Monitoring Plugins guidelines require of a plugin's output."""
 
 
 def row(name: str, state: TunnelState, **more: Any) -> Row:  # noqa: ANN401
@@ -167,7 +167,7 @@ def test_without_a_service_it_is_unknown_with_a_hint() -> None:
     "arguments", [["-w", "ten"], ["-c", "20:10"], ["--nonsense"], ["-t", "0"], ["-w"]], ids=" ".join
 )
 def test_wrong_usage_is_unknown_and_no_warning(arguments: list[str]) -> None:
-    """Monitoring systems read stdout alone, people stderr."""
+    """Monitoring systems show only stdout, and people look at stderr: both have the message."""
     done = ipsecwatch("check", *arguments)
     assert done.returncode == Level.UNKNOWN
     for said, begins in ((done.stdout, "IPSEC UNKNOWN - "), (done.stderr, "ipsecwatch: ")):

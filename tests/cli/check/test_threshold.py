@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ranges of monitoring plugins, by the table of their guidelines."""
+"""Tests of ranges for monitoring plugins, by the table in their guidelines."""
 
 from __future__ import annotations
 

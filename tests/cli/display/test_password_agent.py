@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`--details` at a terminal, with a real polkitd and its own agent for terminals."""
+"""Tests of `--details` at a terminal, with a real polkitd and polkit's own agent for terminals."""
 
 from __future__ import annotations
 

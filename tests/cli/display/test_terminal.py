@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is said of the time, and how long lines are broken."""
+"""Tests of how times are printed, and how long lines are broken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from ipsecwatch.tunnel import Reason, TunnelState
 
 
 def view(seconds: float, *, known: bool = True) -> View:
-    """A tunnel that has been up for so many seconds."""
+    """Return the View of a tunnel that has been up for so many seconds.
+
+    ``known``: whether the beginning is known exactly.
+    """
     boot = time.clock_gettime(time.CLOCK_BOOTTIME) - seconds
     up = TunnelState.UP
     return View(
@@ -27,7 +30,7 @@ def view(seconds: float, *, known: bool = True) -> View:
 
 
 def age(v: View) -> str:
-    """What stands below SINCE."""
+    """Return what the column SINCE shows of a tunnel."""
     return listing.age(terminal.Row.of_view(v))
 
 

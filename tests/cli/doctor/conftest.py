@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A system bus on which a test may be systemd."""
+"""A system bus on which a test may own systemd's name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The doctor beside a real bus: what is wrong is told once, with what mends it, and in time."""
+"""Tests of doctor on a real bus: it reports each fault once, with its repair, and in time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SERVICE = "ipsecwatch.service"
 
 @pytest.fixture
 def places(tmp_path: Path) -> Iterator[Places]:
-    """A machine on which all is in its place."""
+    """The files and folders of a machine on which doctor finds no fault."""
     policies = tmp_path / "system.d"
     policies.mkdir()
     (policies / "org.ipsecwatch1.conf").touch()
@@ -72,7 +72,10 @@ needs_root = pytest.mark.skipif(
 
 @asynccontextmanager
 async def healthy() -> AsyncGenerator[tuple[FakeSystemd, Service]]:
-    """Service, systemd, agent and notification server, all of them well."""
+    """Run a service, and fakes of systemd, agent and notification server, without any fault.
+
+    Yield the fake systemd and the service.
+    """
     async with AsyncExitStack() as stack:
         units = await stack.enter_async_context(systemd(""))
         units.add(SERVICE, "active")
@@ -88,7 +91,7 @@ async def healthy() -> AsyncGenerator[tuple[FakeSystemd, Service]]:
 
 
 def wrong(findings: list[Finding]) -> dict[str, str]:
-    """What is wrong, by subject."""
+    """Return what doctor found wrong, by subject. Assert that each fault has a repair."""
     assert all(f.mend for f in findings if f.mark is Mark.BAD)
     return {f.subject: f.text for f in findings if f.mark is Mark.BAD}
 

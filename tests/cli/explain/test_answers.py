@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A text with several answers: what one says of a tunnel isn't told with what another says."""
+"""Tests of texts with several answers: what one says of a tunnel isn't mixed with the others."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SEVERAL = statuses(ROOT / "minimal/terminate-unanswered-main.jsonl.gz")[3].stdou
 
 
 def about(text: str, name: str) -> str:
-    """What grep finds of a connection."""
+    """Return the lines that ``grep`` finds for a connection's name in quotes."""
     return "".join(f"{x}\n" for x in text.split("\n") if f'"{name}"' in x)
 
 
 def told(text: str) -> list[dict[str, str]]:
-    """How the tunnels are by each answer of a text."""
+    """Return the state of each tunnel, separately for each answer in a text."""
     return [{t.name: t.state.value for t in a.tunnels} for a in reading.read(text).answers]
 
 

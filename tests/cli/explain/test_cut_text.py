@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Nothing is told of a text that lost something that the whole one doesn't say.
+"""Tests of texts of which a part is lost: explain must conclude nothing that the whole contradicts.
 
-Here a part is lost at the end, in the middle, on the right, or wherever somebody's grep took it.
+The part is lost at the end, in the middle, on the right, or by somebody's grep.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TEXTS = {
 
 @cache
 def listed(which: str) -> str:
-    """A status from its connection list on."""
+    """Return a recorded status from its connection list on."""
     recording, number = TEXTS[which]
     answers = [a.stdout for a in statuses(ROOT / f"{recording}.jsonl.gz") if a.stdout]
     text = answers[number]
@@ -43,7 +43,7 @@ def listed(which: str) -> str:
 
 
 def values(read: Reading) -> dict[Any, Any]:
-    """What a text says, each under a key of its own."""
+    """Return single values that were read from a text, each with a key of its own."""
     found: dict[Any, Any] = {}
     for s in read.report.states:
         found["stage", s.serial] = (s.name, s.instance, s.stage)
@@ -63,12 +63,12 @@ def values(read: Reading) -> dict[Any, Any]:
 
 
 def contradictions(part: Reading, whole: Reading) -> list[str]:
-    """What is told of a part, and not of the whole."""
+    """Return what was read from a part of a text and differs from what the whole text says."""
     known, states = values(whole), {t.name: t.state for t in whole.tunnels}
     out = [f"{k}: {v}" for k, v in values(part).items() if known.get(k) != v]
     for t in part.tunnels:
         if t.state not in (TunnelState.UNKNOWN, states.get(t.name)):
-            # Pairs of subnets of which none that is left has the alias go by their own names.
+            # Connections of one tunnel have their own names if no line with their alias is left.
             single = re.fullmatch(r"(.*)/\d+x\d+", t.name)
             paired = states.get(single[1]) if single else states.get(t.name)
             if paired is not TunnelState.PARTIAL and (single is None or paired != t.state):
@@ -114,7 +114,7 @@ def test_lines_that_are_left_over_say_nothing_else(which: str) -> None:
 
 
 def told(text: str) -> str:
-    """What explain prints of a text, with its lines joined."""
+    """Return what explain prints about a text, in one line."""
     report = parse(text)
     lines = overview.lines_of(report, overview.tunnels_of(report), Paint(False), 200)
     return " ".join(" ".join(lines).split())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain``: what it says, to whom, and with which exit code."""
+"""Tests of ``ipsecwatch explain``: what it prints, and its exit code."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ UP = recorded("4.10/site", 10)
 
 
 def told(text: str, wide: int = 100) -> str:
-    """What explain prints of a text, with wrapped lines joined again."""
+    """Return what explain prints about a text, with wrapped lines joined again."""
     report = parse(text)
     lines = overview.lines_of(report, overview.tunnels_of(report), Paint(False), wide)
     return re.sub(r"\n {15}(?=\S)", " ", "\n".join(lines))
 
 
 class Screen(NamedTuple):
-    """What a run of the command line showed."""
+    """What one run of the command printed, and its exit code."""
 
     code: int
     out: str
@@ -61,7 +61,7 @@ Run = Callable[..., Screen]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run ``ipsecwatch explain`` with these arguments and this input."""
+    """Return a function that runs ``ipsecwatch explain`` with arguments and standard input."""
 
     def run_(*arguments: str | Path, text: str | bytes = "") -> Screen:
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
@@ -76,12 +76,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def verdicts(text: str) -> list[tuple[str, TunnelState]]:
-    """How explain finds the tunnels of a text."""
+    """Return the name and state of each tunnel, as explain finds them in a text."""
     return sorted((t.name, t.state) for t in overview.tunnels_of(parse(text)))
 
 
 def tracked(text: str) -> list[tuple[str, TunnelState]]:
-    """How the service finds them, if that is the first thing that it sees."""
+    """Return the name and state of each tunnel, as the tracker finds them in its first poll."""
     tracker = Tracker()
     tracker.observe(Poll(0.0, 0.0, parse(text, "status")))
     return sorted((t.name, t.state) for t in tracker.tunnels.values())

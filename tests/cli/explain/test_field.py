@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Texts of the kinds that people paste into tickets and mails, and what is true of each.
+"""Tests of texts like those that people paste into tickets and mails, and what is true of each.
 
-They are in tests/fixtures/field. What their log lines mean is in test_log_story.py.
+The texts are in tests/fixtures/field. What their log lines mean is tested in test_log_story.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FIELD = TOP / "tests/fixtures/field"
 
 
 class Case(NamedTuple):
-    """What is true of a text: its tunnels, and what is said or isn't."""
+    """What is true of a text: the state of each tunnel, and what explain must and mustn't print."""
 
     tunnels: dict[str, str]
     says: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ CASES = {
 
 
 def explained(text: str, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
-    """Run ``ipsecwatch explain`` on a text, and return its exit code."""
+    """Run ``ipsecwatch explain`` on a text; return its exit code."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     return main.run(["explain", *options])
 
@@ -143,7 +143,10 @@ def verdicts(tunnels: list[Tunnel]) -> dict[str, tuple[str, str]]:
 
 
 def told_by_status(text: str, capsys: pytest.CaptureFixture[str], path: Path) -> dict[str, Any]:
-    """What ``status --file`` says of a text; a refusal, which names ``explain``, is empty."""
+    """Return the state and reason of each tunnel, as ``status --file`` prints them for a text.
+
+    Return {} if it refuses the text; assert that it then names another command.
+    """
     path.write_text(text, "utf-8", "surrogateescape")
     code = main.run(["status", "--json", "--file", str(path)])
     screen = capsys.readouterr()
@@ -157,7 +160,10 @@ def told_by_status(text: str, capsys: pytest.CaptureFixture[str], path: Path) ->
 
 
 def agree(text: str, capsys: pytest.CaptureFixture[str], path: Path) -> bool:
-    """Hold ``status --file`` against ``explain``; False: the one refused."""
+    """Assert that ``status --file`` and ``explain`` find the same tunnels in a text.
+
+    Return False if ``status --file`` refuses a text in which explain finds tunnels.
+    """
     seen = verdicts(reading.read(text).tunnels)
     told = told_by_status(text, capsys, path)
     if told:
@@ -199,7 +205,8 @@ ON_DEMAND = (
     "minimal/address-gone.jsonl.gz",
     "minimal/burst-operator.jsonl.gz",
 )
-"""Of a negotiation that a packet began a list of 4.10 says nothing."""
+"""Recordings of 4.10 in which a packet began a negotiation: the connection list alone doesn't show
+that."""
 
 
 def test_a_status_without_its_states_says_the_same() -> None:

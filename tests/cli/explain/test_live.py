@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``explain NAME``: the name of a tunnel, asked of a service on a bus of its own."""
+"""Tests of ``explain NAME``, with a tunnel of a service on a private bus."""
 
 from __future__ import annotations
 

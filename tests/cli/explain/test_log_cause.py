@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ``explain`` says of the line that tells why a negotiation failed."""
+"""Tests of what ``explain`` prints about the log line with the cause of a failed negotiation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ``explain`` makes of all log lines of a text."""
+"""Tests of what ``explain`` concludes from all log lines of a text."""
 
 from __future__ import annotations
 

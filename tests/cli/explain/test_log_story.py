@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ``explain`` says of a log, of ``ipsec up`` at a terminal, and of a status with one."""
+"""Tests of what ``explain`` prints about a log, ``ipsec up`` output, and a status with a log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ FIELD = FIXTURES / "field"
 
 @pytest.fixture
 def explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Explain:
-    """Run ``ipsecwatch explain`` on a text; blanks and line ends are one blank each."""
+    """Return a function that runs ``ipsecwatch explain``: exit code, output and error output.
+
+    In the output, blanks and line ends are replaced by single blanks.
+    """
 
     def run(text: str, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
@@ -333,7 +336,7 @@ V2_UP = """\
 def test_of_an_end_without_a_cause_it_is_not_said_that_it_was_by_hand(
     end: str, explain: Explain
 ) -> None:
-    """Without a rekey (rekey=no) this is all that pluto logs where a lifetime runs out."""
+    """With rekey=no, pluto logs nothing more than this line when a lifetime ends."""
     _, out, _ = explain(f'{V2_UP}"site" #2: {end}\n')
     assert "somebody took them down, or their lifetime ran out" in out
     (found,) = json.loads(explain(f'{V2_UP}"site" #2: {end}\n', "--json")[1])["log"]

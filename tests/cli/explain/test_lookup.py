@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``explain WORD``, over every word that libreswan is known to print."""
+"""Tests of ``explain WORD``, with all words that libreswan is known to print."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ TIMERS = {
     "EVENT_v2_RELEASE_WHACK", "EVENT_v2_INITIATE_CHILD", "EVENT_v2_SEND_NEXT_IKE",
     "EVENT_v2_ADDR_CHANGE", "ADDR_CHANGE", "EVENT_v2_REDIRECT", "EVENT_RETAIN", "REAUTH",
 }  # fmt: skip
-"""Timers by all the names that they have had (programs/pluto/timer.c of each release)."""
+"""All names that timers have had, from programs/pluto/timer.c of each release."""
 
 
 @pytest.mark.parametrize("timer", sorted(TIMERS))
@@ -114,7 +114,7 @@ MARK = re.compile(r"; ?([a-z_/]+(?: [a-z]+)?)(?=;)")
 
 
 def printed(texts: list[str]) -> dict[str, set[str]]:
-    """The words of all these answers, by what they are."""
+    """Return the words that these answers contain, by kind."""
     found: dict[str, set[str]] = {"routing": set(), "timer": set(), "shunt": set(), "mark": set()}
     for text in texts:
         report = parse(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is read of a text that a program saved, rather than a person."""
+"""Tests of how explain reads texts that a program has saved."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Texts that suffered on their way say what they said before."""
+"""Tests of damaged texts: once repaired, they say what they said before."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRYING = statuses(ROOT / "5.4/hole.jsonl.gz")[60].stdout
 
 @cache
 def recorded() -> list[str]:
-    """The recorded answers of each kind: two of the same states and routing are one."""
+    """Return the answers of all recordings, one for each combination of states and routing."""
     found: dict[object, str] = {}
     for path in sorted(ROOT.glob("*/*.gz")):
         for answer in statuses(path):
@@ -40,7 +40,7 @@ def recorded() -> list[str]:
 
 
 def said(report: Report) -> list[Any]:
-    """What a report says that decides about tunnels, and more."""
+    """Return all values of a report that matter for tunnels, and some others."""
     return [
         [(t.name, t.state, t.children_up, t.children) for t in overview.tunnels_of(report)],
         [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch history`` as people and programs see it, on a journal of a bad day."""
+"""Tests of ``ipsecwatch history`` for people and programs, on a journal of a bad day."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def utc() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A day, from 2023-11-15 00:00 UTC on: losses, a service that is killed, a reboot."""
+    """Write the journal of one day, from 2023-11-15 00:00 UTC on; return its folder.
+
+    On that day tunnels are lost, the service is killed, and the machine is booted again.
+    """
     journal = JournalFiles(up=1_700_006_400.0)
     serial = 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is read of a journal, and what isn't believed. The journal's files are real ones."""
+"""Tests of what history reads from real journal files, and what it doesn't believe."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_an_entry_that_makes_no_sense_is_left_out(
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Take the place of /var/log/journal and /run/log/journal."""
+    """Use two folders of the test as /var/log/journal and /run/log/journal; return them."""
     kept, fleeting = tmp_path / "var", tmp_path / "run"
     monkeypatch.setattr(reading, "FOLDERS", (kept, fleeting))
     return kept, fleeting

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Moments as people write them, and as systemd itself reads them."""
+"""Tests of points in time as people write them; systemd itself must read them alike."""
 
 from __future__ import annotations
 

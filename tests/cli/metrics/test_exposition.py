@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Metrics as text, as strict readers of both formats read them."""
+"""Tests of metrics as text, with strict parsers of both formats."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Metrics of all tunnels, as Prometheus's tools and a strict reader of OpenMetrics take them."""
+"""Tests of the metrics of all tunnels, with Prometheus's tools and strict parsers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def snapshot(*views: View, **more: Any) -> Snapshot:  # noqa: ANN401
 
 
 def read(text: str) -> dict[tuple[str, ...], float]:
-    """Read OpenMetrics: each sample's value by its name and its labels' values."""
+    """Return the values in a text in OpenMetrics' format, by metric name and label values.
+
+    Assert that no metric is there twice.
+    """
     found = [s for f in openmetrics(text) for s in f.samples]
     assert len({(s.name, *sorted(s.labels.items())) for s in found}) == len(found)
     return {(s.name.removeprefix("ipsecwatch_"), *s.labels.values()): s.value for s in found}

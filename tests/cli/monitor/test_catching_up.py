@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What two pictures, or an event, change of what was known."""
+"""Tests of what a new snapshot, or an event, changes in what was known."""
 
 from __future__ import annotations
 

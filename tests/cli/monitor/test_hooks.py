@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch monitor --exec``: real programs, good and bad ones."""
+"""Tests of ``ipsecwatch monitor --exec``, with real programs, good and bad ones."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch monitor``: what it prints, from a real service and from made-up events."""
+"""Tests of what ``ipsecwatch monitor`` prints, with a real service and with made-up events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ UP, DOWN, STUCK = TunnelState.UP, TunnelState.DOWN, TunnelState.STUCK
 
 
 class Running:
-    """``ipsecwatch monitor`` as somebody starts it."""
+    """A process of ``ipsecwatch monitor``."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -52,7 +52,7 @@ class Running:
         return found
 
     async def interrupted(self) -> tuple[int | None, str]:
-        """Press Ctrl-C, and return the exit code and what it says."""
+        """Interrupt it as Ctrl-C does; return its exit code and error output."""
         self.process.send_signal(signal.SIGINT)
         _, err = await asyncio.wait_for(self.process.communicate(), 30)
         return self.process.returncode, err.decode()
@@ -160,7 +160,7 @@ def test_wrong_usage_is_one_line(case: str, capsys: pytest.CaptureFixture[str]) 
 
 
 class Screen:
-    """What is printed of events, on a clock of the test's own."""
+    """What monitor prints for events, with a clock that the test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False) -> None:
         self.now = 1_700_006_300.0  # 2023-11-14 23:58:20 UTC

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the journal tells of the time since somebody looked last: a real journald."""
+"""Tests of what monitor reads in the journal about the time since it was last used.
+
+A real journald writes the journal.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ sender.flush()
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
-    """Two runs of a service; of the second one an entry was lost. And what somebody else wrote."""
+    """The journal of two runs of a service, with an entry of the second one missing.
+
+    There are also entries of another user, which must be ignored.
+    """
     if why := missing():
         pytest.skip(why)
     with PrivateJournald(tmp_path_factory.mktemp("run")) as journald:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``status`` beside what test_main.py has: names, filters, what isn't well, and rights."""
+"""Tests of ``status`` beside those in test_main.py: names, filters, what isn't well, and rights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ UP, DOWN, STUCK = TunnelState.UP, TunnelState.DOWN, TunnelState.STUCK
 
 
 async def as_another_user(*arguments: str) -> tuple[int, str, str]:
-    """Run the command as a user who may know no details; exit code, stdout and stderr."""
+    """Run the command as a user who may not read details.
+
+    Return its exit code, output and error output.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ipsecwatch", *arguments, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL, user=NOBODY,

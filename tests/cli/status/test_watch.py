@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`status --watch` on a terminal, with the service on a real bus."""
+"""Tests of `status --watch` on a terminal, with a service on a real bus."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def line_of(terminal: FakeTerminal, name: str) -> str:
 async def watching(
     columns: int = 80, lines: int = 24
 ) -> AsyncGenerator[tuple[Service, FakeTerminal]]:
-    """A service with twelve tunnels, and somebody who watches them."""
+    """Run a service with twelve tunnels, and `status --watch` on a terminal; yield both."""
     async with serving() as service:
         await service.look(*(tunnel(f"gw-{n}", UP) for n in range(12)))
         with FakeTerminal("status", "--watch", columns=columns, lines=lines) as terminal:

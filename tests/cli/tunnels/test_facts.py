@@ -17,7 +17,7 @@ UP = TunnelState.UP
 
 
 def told(details: Details, **more: Any) -> dict[str, str]:  # noqa: ANN401
-    """What is said, by label."""
+    """Return the facts that are printed about a tunnel with these details, by label."""
     values: dict[str, Any] = {"children": 1, "children_up": 1, "instances": 0, **more}
     row = Row("site", UP, UP, Reason.NONE, None, False, None, **values)
     return {label: text for label, text in facts(row, details, "ipsec.service") if text}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Verbs and the names that NetworkManager has for tunnels: shown to people, and understood."""
+"""Tests of NetworkManager's names for tunnels: verbs print them, and understand them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 UP = TunnelState.UP
 EVIL = "<b>evil</b>\x1b[2J"
 SAYS_SO = "NetworkManager"
-"""Releases before 5.3 don't print the mark."""
+"""The manager of a tunnel whose status says ``nm-configured: yes``; releases before 5.3 don't say
+it."""
 THIRD = "00000000-0000-4000-8000-000000000003"
 
 
@@ -47,7 +48,7 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[NetworkManager]:
 
 
 async def said(*arguments: str) -> tuple[int | None, str, str]:
-    """Run a verb; answers its exit code and what it printed."""
+    """Run the command; return its exit code, output and error output."""
     pipe = asyncio.subprocess.PIPE
     env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100"}
     process = await asyncio.create_subprocess_exec(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asking pluto itself, where the service doesn't answer."""
+"""Tests of how verbs ask pluto itself when the service doesn't answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="root alone may ask plu
 
 @pytest.fixture
 def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the settings say that pluto listens."""
+    """Use a control socket in the test's folder, and return its path."""
     path = tmp_path / "pluto.ctl"
     settings = Settings(control_socket=str(path), unit="no-such.service")
     monkeypatch.setattr(source, "instance_settings", lambda _: settings)

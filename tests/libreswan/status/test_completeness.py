@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An answer of each command and each dialect: what is read of it, whole and damaged."""
+"""Tests of an answer to each command in each dialect: what is read of it, whole or damaged."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ COMMANDS = {
 }  # fmt: skip
 
 LISTS = COMMANDS - {"status", "briefstatus", "fipsstatus"}
-"""What may lose lines at its end, and nothing tells: see completeness.py."""
+"""Commands whose answer can lose lines at its end without any sign of it: see completeness.py."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """An answer, and what is to be read of it."""
+    """An answer in fixtures/answers, and the JSON that must be read from it."""
 
     path: Path
 
@@ -66,7 +66,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def without_empty(row: dict[str, Any], keys: set[str]) -> dict[str, Any]:
-    """A row as the expected ones are written: what is empty is left out, and other keys are."""
+    """Return a row as the expected JSON has it: only these keys, and no empty values."""
     return {k: v for k, v in row.items() if k in keys and v not in (None, [], "")}
 
 
@@ -97,7 +97,7 @@ def test_what_is_read_is_what_is_there(given: Given) -> None:
 
 @each
 def test_a_prefix_whatever_the_way_does_not_matter(given: Given) -> None:
-    """whack prints it up to 4.15, the socket gives it in every release."""
+    """whack prints prefixes up to 4.15; on the socket they are there in every release."""
     lines = given.text.split("\n")[:-1]
     bare = [x[4:] if x[:4] in ("000 ", "006 ") else x for x in lines]
     with_prefix = [f"000 {line}" for line in bare]
@@ -107,7 +107,7 @@ def test_a_prefix_whatever_the_way_does_not_matter(given: Given) -> None:
 
 
 def cuts(text: str) -> list[int]:
-    """Places to cut at: all in a short text; in a long one, around line ends and in between."""
+    """Return where to cut a text: anywhere in a short one, else mostly around line ends."""
     if len(text) < 1500:
         return list(range(len(text)))
     ends = [i for i, c in enumerate(text) if c == "\n"]

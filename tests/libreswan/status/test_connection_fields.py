@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every key of a connection and of pluto's settings, as a value: units, numbers, nothing."""
+"""Tests of all keys of connections and of pluto's settings: units, numbers, and absent values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def connection(*lines: str) -> dict[str, Value]:
-    """What is read of a connection with these lines."""
+    """Return the fields that are read of a connection with these lines."""
     first = '"x": 192.0.2.1...192.0.2.2; unrouted; eroute owner: #0\n'
     (found,) = parse(first + "".join(f'"x":{line}\n' for line in lines)).connections
     return connection_fields(found)
@@ -148,7 +148,10 @@ def test_what_is_not_known_of_a_line_is_kept() -> None:
 
 
 def kinds(texts: Iterable[str]) -> dict[str, set[str]]:
-    """Of every key, which types its values have in all these answers; none may be left unread."""
+    """Return for each key the types that its values have in these answers.
+
+    Assert that no field of a connection is left unread.
+    """
     found: dict[str, set[str]] = {}
     for text in texts:
         for c in parse(text).connections:
@@ -166,7 +169,7 @@ SECONDS = {"retransmit_interval", "retransmit_timeout", "ike_life", "ipsec_life"
 
 
 def check(texts: Iterable[str]) -> None:
-    """Hold every value to one type; of seconds there may be parts."""
+    """Assert that each key has values of one type; seconds can also be fractions."""
     for key, types in kinds(texts).items():
         if key in SECONDS:
             assert types <= {"int", "float"}, (key, types)
@@ -175,7 +178,7 @@ def check(texts: Iterable[str]) -> None:
 
 
 TWOFOLD = {"nat_keepalive", "iketcp"}
-"""Yes or no up to some release, and more than that later."""
+"""Keys whose value was yes or no up to some release, and is something else since."""
 
 
 def test_a_key_of_the_recordings_has_one_type_and_none_is_left_unread() -> None:

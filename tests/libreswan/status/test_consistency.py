@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is believed where there is more than pluto counts, or twice."""
+"""Tests of which lines are believed if there are more than pluto counts, or the same twice."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ LISTS = {
 
 
 def listing(lines: list[str], loaded: int, prefix: str) -> str:
-    """A status with these lines for its connection list; the first of them is line 5."""
+    """Return a status with this connection list, which begins at line 5."""
     return "".join(
         f"{prefix}{line}\n"
         for line in (
@@ -294,7 +294,7 @@ def test_a_status_ends_with_a_shunt_or_a_blank_line(line: str) -> None:
 
 
 def test_behind_a_user_name_stands_no_setting_and_no_error() -> None:
-    """As some builds up to 3.23, which print no list of shunts: it would be the peer's own."""
+    """Some builds up to 3.23 print no list of shunts: then these lines would be the peer's own."""
     text = listing(A, 1, "000 ").replace("total(0)", "total(1)")
     said = (
         f'000 {IKE}\n000 {CHILD}\n000 #2: "a" esp.1@1.2.3.4 Traffic: username=x\n'
@@ -309,7 +309,7 @@ def test_behind_a_user_name_stands_no_setting_and_no_error() -> None:
 
 
 def test_without_a_count_what_stands_within_a_connection_isn_t_believed_either() -> None:
-    """As connectionstatus with a name answers."""
+    """connectionstatus with a name prints no count of connections."""
     lines, z = (
         [x.replace("newest IPsec SA: #0;", "newest IPsec SA: #0; conn serial: $1;") for x in of]
         for of in (B, Z)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pluto's log lines begin as the lines of its connection list do, and are none of them."""
+"""Tests of log lines of pluto in a status: they begin like lines of its connection list."""
 
 from __future__ import annotations
 

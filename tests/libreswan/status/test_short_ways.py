@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is read in a short way, or remembered, is what reading all of it afresh would say."""
+"""Tests that the parser's fast ways and its memory give the same result as a full reading."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ RECORDINGS = sorted(ROOT.glob("*/*.gz"))
 
 @cache
 def polls(nth: int) -> list[str]:
-    """The answers of a recording of which each differs from the one before."""
+    """Return the answers of a recording, without those that equal the one before."""
     texts = [answer.stdout for answer in statuses(RECORDINGS[nth])]
     return [b for a, b in zip(["", *texts], texts, strict=False) if a != b]
 
 
 def said(report: Report) -> list[Any]:
-    """All that a report says."""
+    """Return all values of a report."""
     return [
         to_json(report), report.totals, [(s.text, s.timers, s.sa) for s in report.states],
         [(c.text, c.topologies) for c in report.connections], report.traffic, report.other,
@@ -50,7 +50,7 @@ def test_a_reader_says_of_each_poll_what_a_new_one_says(nth: int) -> None:
 
 @st.composite
 def altered(draw: st.DrawFn, text: str) -> str:
-    """A text of which some lines were deleted, doubled, swapped, joined or changed."""
+    """Return a text in which some lines were deleted, doubled, swapped, joined or changed."""
     lines = text.split("\n")
     begin = next((i for i, x in enumerate(lines) if "Connection list" in x), 0)
     for _ in range(draw(st.integers(0, 4))):
@@ -246,7 +246,7 @@ def test_runs_and_what_lies_between_are_the_whole_text(nth: int) -> None:
 
 
 def test_a_poll_reads_no_counters_that_nobody_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They change from poll to poll, and to read those of each SA takes as long as all the rest."""
+    """Counters change at each poll. Reading those of all SAs takes as long as all the rest."""
     read: list[str] = []
     read_sa = states.read_sa
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def settled(woken: list[int]) -> int:
-    """Count the wakes so far, once the kernel's events have been read."""
+    """Return how often something was woken so far, after the kernel's events have been read."""
     await asyncio.sleep(0.05)
     count = len(woken)
     woken.clear()

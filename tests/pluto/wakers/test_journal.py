@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""pluto's lines as they come out of a real journal: who is believed, and what a storm does.
+"""Tests of pluto's lines in a real journal: which are believed, and what a flood of lines does.
 
-All of it by either way to libsystemd.
+All tests are run with both bindings to libsystemd.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def say(logs: PrivateJournald) -> Iterator[Say]:
 
 
 WATCHED = re.compile("^<6>Watching (began|ended)|at its first poll")
-"""What is written of a service's beginning and end, beside transitions."""
+"""Entries about the begin and end of a run, which are there beside transitions."""
 
 
 class Listener:
-    """What a reader of the log passes on."""
+    """Keeps the lines that the reader of the log passes on, and counts the wakes."""
 
     def __init__(self) -> None:
         self.lines: list[LogLine] = []
@@ -114,7 +114,7 @@ async def listening(logs: PrivateJournald) -> AsyncGenerator[tuple[Listener, Plu
 
 
 def listen_to(service: Service, logs: PrivateJournald) -> None:
-    """Have a service read this journal in place of the system's."""
+    """Make a service read this journal instead of the system's."""
     pluto_logs = service._logs
     wake = service.followups.logged
     pluto_logs.journal = PlutoLog(UNIT, pluto_logs.on_journal_line, wake, logs.logs)
@@ -122,13 +122,16 @@ def listen_to(service: Service, logs: PrivateJournald) -> None:
 
 @pytest.fixture
 def own(tmp_path: Path, logs: PrivateJournald) -> Iterator[tuple[PrivateJournald, Say]]:
-    """A journald for one test alone, which may damage its file. ``logs``: that there can be one."""
+    """A journald for one test, which may damage its files.
+
+    ``logs`` skips the test if none can run.
+    """
     with PrivateJournald(tmp_path / "run") as made, made.unit(UNIT) as log:
         yield made, log
 
 
 def patch(logs: PrivateJournald, change: Callable[[bytearray], None]) -> None:
-    """Change the journal's file in place, as a bad disk or a crash would."""
+    """Change the journal's file in place, as a bad disk or a crash does."""
     (path,) = logs.logs.glob("*.journal")
     with path.open("r+b") as f:
         content = bytearray(f.read())
@@ -138,7 +141,7 @@ def patch(logs: PrivateJournald, change: Callable[[bytearray], None]) -> None:
 
 
 def field_name(field: bytes) -> Callable[[bytearray], None]:
-    """Make the name of a field no UTF-8: the entry has no message then."""
+    """Return a change that makes a field's name invalid UTF-8; its entry has no message then."""
 
     def change(content: bytearray) -> None:
         content[content.index(field) + 1] = 0xFF
@@ -147,12 +150,12 @@ def field_name(field: bytes) -> Callable[[bytearray], None]:
 
 
 def all_names(content: bytearray) -> None:
-    """Make the same of the name of each message."""
+    """Make the name of every MESSAGE field invalid UTF-8."""
     content[:] = content.replace(b"MESSAGE=line ", b"M\xffSSAGE=line ")
 
 
 def equals_sign(field: bytes) -> Callable[[bytearray], None]:
-    """Leave a field without the sign behind its name."""
+    """Return a change that overwrites a field, so that no "=" is left in it."""
 
     def change(content: bytearray) -> None:
         at = content.index(field)
@@ -162,7 +165,7 @@ def equals_sign(field: bytes) -> Callable[[bytearray], None]:
 
 
 def all_fields(field: bytes) -> Callable[[bytearray], None]:
-    """Have the entry with a field refer to nothing."""
+    """Return a change that makes all references to fields invalid, in the entry with this field."""
 
     def change(content: bytearray) -> None:
         begin, entry = content.index(field), 3
@@ -175,7 +178,7 @@ def all_fields(field: bytes) -> Callable[[bytearray], None]:
 
 
 def read_plainly(logs: PrivateJournald) -> None:
-    """Read the message of each of the unit's entries."""
+    """Read the MESSAGE of all entries of the unit, without our handling of errors."""
     with closing(binding().reader(logs.logs)) as reader:
         reader.add_match(_SYSTEMD_UNIT=UNIT)
         while reader.next():
@@ -398,7 +401,7 @@ async def test_a_log_whose_last_entry_is_damaged_is_read_from_there_on(
 
 
 class Faults:
-    """What fails in all readers, again and again without getting on; what was asked of them."""
+    """Makes the methods ``what`` fail in all journal readers; counts calls and failures."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.what: tuple[str, ...] = ()
@@ -511,7 +514,7 @@ CAUSE = '"site": terminating SAs using this connection'
 
 
 async def storm(say: Say) -> None:
-    """Log a thousand lines a second about anything and everything."""
+    """Log a thousand lines a second about ever new instances."""
     loop = asyncio.get_running_loop()
     begin = loop.time()
     for n in range(int(SECONDS / SLICE)):
@@ -570,7 +573,7 @@ CHATTER: dict[str, tuple[float, Sequence[str]]] = {
     "a stranger's packets": (0.25, (KNOCK.format("connection has been authorized"),)),
     "plutodebug=all": (0.02, [f"| processing payload {n} of packet" for n in range(60)]),
 }
-"""Seconds between, and lines."""
+"""By name: how many seconds are between two bursts, and the lines of a burst."""
 
 
 @pytest.mark.slow
@@ -609,7 +612,7 @@ async def test_what_tells_nothing_of_a_connection_wakes_nobody_and_a_loss_is_tol
 
 
 STAMP = "Nov 28 18:29:31.123456: "
-"""What a pluto that logs to standard error begins its lines with."""
+"""How the lines of a pluto begin that logs to standard error."""
 
 
 async def test_lines_for_developers_are_given_up_and_others_wake_if_they_are_worth_it(

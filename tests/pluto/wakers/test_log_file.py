@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pluto's log file, as a real one is written, rotated, cut short and taken away."""
+"""Tests of pluto's log file while it is written, rotated, truncated and removed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STAMP = "Nov 28 18:29:31.123456: "
 
 
 class Listener:
-    """What a reader of the log passes on."""
+    """Keeps the lines that the reader of the log passes on, and counts the wakes."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Listener:
         return [line.text for line in self.lines]
 
     async def hears(self, *texts: str) -> None:
-        """Wait until these have come, and forget them."""
+        """Wait until the reader has passed on exactly these lines, then drop them."""
         await until(lambda: self.texts == list(texts), within=10.0)
         self.lines.clear()
 
@@ -78,7 +78,7 @@ def no_descriptor_is_left() -> Iterator[None]:
 
 
 def write(path: Path, *lines: str) -> None:
-    """Add lines as pluto does, which opens the file once and for all."""
+    """Add lines to pluto's log file."""
     with path.open("a", encoding="utf-8", errors="surrogateescape") as f:
         f.writelines(f"{line}\n" for line in lines)
     path.chmod(0o640)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def bus(session_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> PrivateBus:
-    """A bus on which anybody may be systemd, taken for the system's."""
+    """A bus on which everybody may own systemd's name; for this process it is the system bus."""
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", session_bus.address)
     return session_bus
 

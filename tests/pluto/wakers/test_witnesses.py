@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whose lines are believed, with real processes that log as pluto into a real journal."""
+"""Tests of whose log lines are believed, with real processes that log into a real journal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def logs(tmp_path: Path) -> Iterator[PrivateJournald]:
 
 @pytest.fixture
 def pluto(tmp_path: Path) -> Path:
-    """A Python that the kernel, and so journald, takes for pluto."""
+    """Copy this Python to a file named ``pluto``, so that journald takes its process for pluto."""
     program = tmp_path / "pluto"
     shutil.copy(Path(sys.executable).resolve(), program)
     return program
