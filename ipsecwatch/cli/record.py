@@ -271,7 +271,7 @@ def _refuse(e: AskError, settings: Settings) -> None:
 
 
 def _failed(e: AskError, took: float) -> dict[str, Any]:
-    """Return the members of a recording's entry on a question that got no complete answer.
+    """Return the JSON members of the entry on a question that got no complete answer.
 
     ``took``: the seconds from the question to the error.
     """
@@ -281,7 +281,7 @@ def _failed(e: AskError, took: float) -> dict[str, Any]:
 
 
 def _answered(answer: Answer) -> dict[str, Any]:
-    """Return the members of a recording's entry on an answer; its time and command aren't here."""
+    """Return the JSON members of the entry on an answer, except for its time and command."""
     return {
         "exit": answer.exit if answer.via is Via.WHACK else None,
         "stdout": answer.text,

@@ -232,9 +232,10 @@ class Picture:
 
 
 def _state(rows: Sequence[Row], ill: Sequence[Row]) -> BarState:
-    """Return the worst state in ``ill``, by _WORST_FIRST; if empty, the best in ``rows``.
+    """Return the state that the bar shows for these tunnels.
 
-    The best is the first one of _BEST_FIRST.
+    It is the first of _WORST_FIRST that a tunnel in ``ill`` has. If ``ill`` is empty, it is the
+    first of _BEST_FIRST that a tunnel in ``rows`` has.
     """
     found, order = (ill, _WORST_FIRST) if ill else (rows, _BEST_FIRST)
     states = {row.state for row in found}

@@ -324,7 +324,7 @@ def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
 
 
 def is_client(name: str) -> bool:
-    """Return whether a name is that of a template's client: it ends as in ``rw[3]``."""
+    """Return whether a name is a client's: it ends in a number in brackets, like ``rw[3]``."""
     _, bracket, number = name.removesuffix("]").rpartition("[")
     return bool(bracket) and name.endswith("]") and number.isdecimal()
 

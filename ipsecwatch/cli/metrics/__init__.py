@@ -2,8 +2,8 @@
 """``ipsecwatch metrics``: prints numbers about all tunnels, for Prometheus and compatible programs.
 
 Labels contain connection names, which libreswan's administrator chose, and nothing from a peer. The
-clients of a template are counted and not named, since each new client would create new series. An
-unknown value is NaN, which no alert takes for 0, or is left out.
+clients of a listed template are counted and not named, since each new client would create new
+series. An unknown value is NaN, which no alert takes for 0, or is left out.
 """
 
 from __future__ import annotations
