@@ -8,6 +8,7 @@ makes it harmless.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -259,9 +260,20 @@ class Connection:
         return "UP" in self.policy
 
     @property
+    def labelled(self) -> bool:
+        """Whether the connection has a security label (policy-label=).
+
+        Each label of the traffic gets a Child SA of its own, once there is such traffic.
+        """
+        return _LABEL.search(self.text) is not None
+
+    @property
     def never_negotiates(self) -> bool:
         """Whether the connection only lets packets pass or drops them, and so isn't a tunnel."""
         return "NEVER_NEGOTIATE" in self.policy
+
+
+_LABEL: Final = re.compile(r"(?:sec|policy)_label:(?!unset\b)\S")
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,11 +303,24 @@ def _is_tried(members: Sequence[Connection], own: Sequence[SaState], evidence: _
     A ``pending`` line shows it as well, and the routing words if not all SAs are listed. ``own``
     are the SAs of its connections (``members``).
     """
+    waits = _awaits_labels(members, own)
     return (
-        any(c.wanted_up for c in members)
+        (any(c.wanted_up for c in members) and not waits)
         or any(c.key in evidence.wishes for c in members)
-        or any(tries(s, evidence.idle) for s in own)
+        or any(tries(s, evidence.idle) for s in own if not (waits and is_ike(s)))
         or (not evidence.all_states and any(c.routing in _NEGOTIATING for c in members))
+    )
+
+
+def _awaits_labels(members: Sequence[Connection], own: Sequence[SaState]) -> bool:
+    """Return whether a child needs no Child SA before there is traffic with a security label.
+
+    With IKEv2, pluto then establishes the IKE SA alone, even if somebody brings the tunnel up.
+    """
+    return (
+        any(c.routing in ON_DEMAND for c in members)
+        and any(is_ike(s) and s.ike_version == 2 for s in own)
+        and any(c.labelled for c in members)
     )
 
 

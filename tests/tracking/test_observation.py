@@ -7,6 +7,7 @@ import pytest
 
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.tracking.observation import observe_tunnels
+from ipsecwatch.tunnel import TunnelState
 
 ENDS = "10.1.3.0/24===192.0.2.45[@w]...192.0.2.23[@e]===10.2.3.0/24"
 
@@ -249,3 +250,41 @@ def test_a_peer_whose_name_does_not_resolve_is_one_peer_and_no_template(
     text = listed('"dn"', routing, ends=ends).replace("IKEv2+PSK", policy)
     (seen,) = observe_tunnels(parse(text.encode()), (), ()).values()
     assert seen.state == state
+
+
+LABEL = "sec_label:system_u:object_r:ipsec_spd_t:s0"
+LABELLED = {
+    "5.2": (
+        listed('"lab"', "unrouted")
+        + listed('"lab"[1]', "routed-ondemand; owner: IKE SA #1; established IKE SA: #1")
+        + f'"lab"[1]:   {LABEL}\n"lab"[1]:   policy: IKEv2+PSK+UP;\n',
+        '#1: "lab"[1] 192.0.2.23:500 ESTABLISHED_IKE_SA (established IKE SA); REKEY in 9s; newest;',
+        '#2: "lab"[1][1] 192.0.2.23:500 ESTABLISHED_CHILD_SA (established Child SA); IKE SA #1;',
+        listed('"lab"[1][1]', "routed-tunnel; owner: Child SA #2; established Child SA: #2"),
+    ),
+    "4.10": (
+        listed('"lab"', "prospective erouted", old="0/0")
+        + f'"lab":   {LABEL}\n"lab":   policy: IKEv2+PSK+UP;\n',
+        '#1: "lab":500 STATE_V2_ESTABLISHED_IKE_SA (established IKE SA); REKEY in 9s; newest;',
+        '#2: "lab"[1] 192.0.2.23:500 STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); IKE SA #1;',
+        listed('"lab"[1]', "erouted", old="2/2"),
+    ),
+}
+
+
+@pytest.mark.parametrize("release", LABELLED)
+def test_a_security_label_waits_for_traffic_once_the_ike_sa_is_there(release: str) -> None:
+    """pluto then brings up no Child SA, even if somebody says ``ipsec up``."""
+    connections, sa, child, its_own = LABELLED[release]
+
+    def state(text: str) -> TunnelState:
+        return observe_tunnels(parse(text.encode()), (), ())["lab"].state
+
+    begun = sa.replace("established IKE SA", "sent IKE_SA_INIT request").replace(
+        "ESTABLISHED_IKE_SA", "PARENT_I1" if release == "4.10" else "IKE_SA_INIT_I"
+    )
+    assert state(connections + states(begun)) is TunnelState.CONNECTING
+    assert state(connections + states(sa)) is TunnelState.WAITING
+    assert state(connections + its_own + states(sa, child)) is TunnelState.UP
+    plain = connections.replace(LABEL, "sec_label:unset;")
+    assert state(plain + states(sa)) is TunnelState.CONNECTING
