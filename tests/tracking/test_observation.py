@@ -266,7 +266,7 @@ LABELLED = {
         listed('"lab"', "prospective erouted", old="0/0")
         + f'"lab":   {LABEL}\n"lab":   policy: IKEv2+PSK+UP;\n',
         '#1: "lab":500 STATE_V2_ESTABLISHED_IKE_SA (established IKE SA); REKEY in 9s; newest;',
-        '#2: "lab"[1] 192.0.2.23:500 STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); IKE SA #1;',
+        '#2: "lab"[1] 10.2.3.4:5 STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); IKE SA #1;',
         listed('"lab"[1]', "erouted", old="2/2"),
     ),
 }
