@@ -99,7 +99,7 @@ class FileWatch:
             self._names.setdefault(number, set()).add(name)
 
     def _on_events(self) -> None:
-        """Set the event if a watched name changed, a watched folder is gone, or events were lost."""
+        """Set the event if a watched name changed, a folder is gone, or events were lost."""
         if self._inotify is None:
             return
         for number, _, name in self._inotify.events():
