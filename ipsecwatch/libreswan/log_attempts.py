@@ -109,7 +109,10 @@ class Story:
     given_up: bool = False
     """Whether pluto deleted the last negotiation before its IKE SA was established."""
     retries: bool = False
-    """Whether pluto said, since the last Child SA was established, that it goes on trying."""
+    """Whether pluto said that it goes on trying, since the last Child SA was established.
+
+    It says so again each time that an attempt has failed.
+    """
     peer: str = ""
     """The peer's address or name as pluto prints it; "": the text doesn't show it."""
     failed_in: int = 0
@@ -362,9 +365,16 @@ def _fail(story: Story, said: Said) -> None:
     if said.finding.reason is Reason.PEER_DELETED and (story.children or story.loss):
         return  # an IKEv1 phase 1 that ends is no failure
     before = story.failure
+    if not _may_be_ignored(said.finding):
+        story.retries = False  # the attempt that pluto had announced is over
     if before is None or story.failed_in != story.attempts or _says_more(said, before):
         story.failure, story.failed_in = said, story.attempts
     story.stage, story.retransmissions = None, 0
+
+
+def _may_be_ignored(finding: Finding) -> bool:
+    """Return whether an attempt goes on after a failure: anybody may have caused the line."""
+    return finding.weight is Weight.NETWORK or finding.proof is Proof.NONE
 
 
 def _says_more(said: Said, before: Said) -> bool:

@@ -129,6 +129,22 @@ def test_the_last_attempt_is_told(case: str) -> None:
     assert (cause.finding.reason if cause else None) is reason
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        "#1: deleting IKE SA but connection is supposed to remain up; schedule EVENT_REVIVE_CONNS",
+        "#2: connection is supposed to remain up; revival attempt 1 scheduled in 5 seconds",
+        "#1: starting keying attempt 2 of an unlimited number",
+    ],
+)
+def test_pluto_goes_on_only_if_it_said_so_after_the_last_failure(again: str) -> None:
+    """With auto=keep, 5.2 revives a connection once."""
+    assert office(BEGUN, REFUSED, again).retries
+    assert office(BEGUN, REFUSED, again, BEGUN, NO_WAY.replace("#5", "#1")).retries
+    assert not office(BEGUN, REFUSED, again, BEGUN, REFUSED).retries
+    assert office(BEGUN, REFUSED, again, BEGUN, REFUSED, again).retries
+
+
 def test_a_phase_2_is_part_of_the_attempt_of_its_phase_1() -> None:
     quick = "#2: initiating Quick Mode IKEv1+PSK {using ISAKMP SA #1 msgid:x proposal=y}"
     main = "#1: initiating IKEv1 Main Mode connection"
