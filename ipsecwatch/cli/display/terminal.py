@@ -422,22 +422,25 @@ def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]
 def wrap(line: str, wide: int) -> list[str]:
     """Return a line as pieces of at most ``wide`` cells, broken at blanks where that is possible.
 
-    A word that is wider than that is broken itself. A ``wide`` of less than 10 counts as 10.
+    A word that is wider than that begins behind the word before it, and is broken where the piece
+    is full. A ``wide`` of less than 10 counts as 10.
     """
     if width(line) <= wide:
         return [line]
+    wide = max(10, wide)
     pieces = [""]
     for part in _BLANKS_OR_WORD.findall(line):
-        if width(pieces[-1] + part) <= max(10, wide):
+        if width(pieces[-1] + part) <= wide:
             pieces[-1] += part
-            continue
-        pieces.append("")
-        if part.isspace():
-            continue
-        for character in part:  # a word that is longer than a piece is broken
-            if width(pieces[-1] + character) > max(10, wide):
-                pieces.append("")
-            pieces[-1] += character
+        elif part.isspace():
+            pieces.append("")
+        elif width(part) <= wide:
+            pieces.append(part)
+        else:
+            for character in part:
+                if width(pieces[-1] + character) > wide:
+                    pieces.append("")
+                pieces[-1] += character
     return [piece.rstrip() for piece in pieces if piece.strip()] or [""]
 
 

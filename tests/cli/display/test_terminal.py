@@ -89,6 +89,8 @@ def test_of_a_file_no_age_is_known() -> None:
         ("東京 to 大阪 is up", 12, ["東京 to 大阪", "is up"]),
         ("e\u0301" * 12, 10, ["e\u0301" * 10, "e\u0301" * 2]),
         ("a tunnel that is up", 1, ["a tunnel", "that is up"]),
+        ("uses AES_GCM_16_256-NONE now", 12, ["uses AES_GCM", "_16_256-NONE", "now"]),
+        ("接続 東京本社の接続設定", 12, ["接続 東京本", "社の接続設定"]),
     ],
 )
 def test_a_line_is_broken_at_blanks_into_pieces_that_fit(
