@@ -137,7 +137,14 @@ _SETTINGS: Final = LocalFailure(
     "5.0 on: ipsec add NAME).",
 )
 
-_LOAD: Final = "failed to add connection: "
+_NO_IKEV1: Final = LocalFailure(
+    "ikev1-not-allowed",
+    "The connection wants IKEv1, which this machine doesn't allow.",
+    "Use IKEv2 on both sides (ikev2=yes, from 5.0 on keyexchange=ikev2). Or allow IKEv1: "
+    "ikev1-policy=accept in config setup, then: systemctl restart ipsec.",
+)
+
+_LOAD: Final = "failed to add (?:IKEv1 )?connection: "
 
 # Of two that fit, the first counts.
 _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
@@ -212,6 +219,9 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
         "XAUTH: Username or password request was received, but XAUTH client mode not",
     )),
     (_SEND, (r"send(?:to)? on [^'\"]{0,240}? failed in (?!delete)",)),
+    (_NO_IKEV1, (
+        f"(?:{_LOAD})?(?:global ikev1-policy does not allow IKEv1|IKEv1 support not compiled in)",
+    )),
     (_SETTINGS, (_LOAD,)),
 )  # fmt: skip
 

@@ -69,6 +69,9 @@ class Story:
 
     name: str
     """The connection's name with its instance numbers (``rw[3]``); "": the text doesn't name it."""
+    host: str = ""
+    """The machine that logged the lines, if the text has lines of several; "": of one, or unknown.
+    """
     attempts: int = 0
     """How many attempts this side began in the text."""
     came_up: int = 0
@@ -179,8 +182,17 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
     """Return what the log lines of a text show of each connection, by the order of first lines.
 
     ``lines`` are in order of time. A connection whose lines say nothing about an attempt is left
-    out.
+    out. If the text has lines of several machines, which both ends of a tunnel may be, each
+    machine's lines are read by themselves, and ``Story.host`` is set.
     """
+    hosts = dict.fromkeys(line.host for line in lines)
+    if sum(map(bool, hosts)) < 2:
+        return _stories(lines, "")
+    return [s for host in hosts for s in _stories([x for x in lines if x.host == host], host)]
+
+
+def _stories(lines: Sequence[LogTextLine], host: str) -> list[Story]:
+    """Return what log lines of one machine show of each connection. ``host`` is for the result."""
     found: dict[str, Story] = {}
     rekeyed: set[int] = set()
     renewing: set[int] = set()
@@ -195,7 +207,7 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
             quick_modes.clear()
             stops = line.fate is not Fate.STARTED
             continue
-        story = found.setdefault(line.said.name, Story(line.said.name))
+        story = found.setdefault(line.said.name, Story(line.said.name, host))
         if stops and finding is not None:
             if finding.event is LogEvent.LOSS:
                 continue  # pluto deletes all that it has
@@ -237,7 +249,7 @@ _RETRIES: Final = re.compile(
 _DELETES: Final = re.compile(r"deleting (?:other )?(?:state|IKE SA|ISAKMP SA|IPsec SA|Child SA)\b")
 _RETRANSMISSION: Final = re.compile(r"(?:[A-Z_0-9]{3,40}: retransmission;|retransmitting \S+ requ)")
 _ENDS: Final = re.compile(r".{0,60}(?:timeout exceeded|established)")
-_REFUSED: Final = "failed to add connection"
+_REFUSED: Final = re.compile(r"failed to add (?:IKEv1 )?connection(?::| (?=with ))?\s?")
 
 
 def _note_progress(story: Story, line: LogTextLine) -> None:
@@ -261,8 +273,8 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
         story.peer = m[1] or m[2]
     story.peer = story.peer or line.said.address
     story.retries = story.retries or _RETRIES.match(text) is not None
-    if text.startswith(_REFUSED):
-        story.refused, story.refusal = text[len(_REFUSED) :].lstrip(": "), line
+    if m := _REFUSED.match(text):
+        story.refused, story.refusal = text[m.end() :], line
 
 
 def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:
@@ -381,9 +393,12 @@ def _says_more(said: Said, before: Said) -> bool:
     """Return whether a line about a failure explains more than the one recorded before.
 
     It does if its weight is higher. If the weights are equal, it does unless both lines have the
-    same known reason: then the earlier line mostly says more.
+    same known reason: then the earlier line mostly says more. Of two errors of the network, the
+    later one says how it is now.
     """
     now, then = said.finding, before.finding
+    if now.weight is then.weight is Weight.NETWORK:
+        return True
     if now.weight is then.weight:
         return now.reason is not then.reason or now.reason is Reason.OTHER
     return now.weight > then.weight

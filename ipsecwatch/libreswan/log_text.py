@@ -69,7 +69,8 @@ def _prefixes() -> tuple[re.Pattern[str], ...]:
         ),  # RFC 5424
         (
             rf"(?:<\d{{1,3}}>)?(?:\[{_DAY}(?={_STAMP}))?(?P<stamp>{_STAMP})\]?"
-            rf"(?::|(?: [\w.:-]{{1,64}}){{0,2}} {{1,4}}{_IDENTIFIER}| std(?:out|err) [FP])? ?"
+            rf"(?::|(?P<host>(?: [\w.:-]{{1,64}}){{0,2}}) {{1,4}}{_IDENTIFIER}"
+            r"| std(?:out|err) [FP])? ?"
         ),
         rf"(?:[\w.-]{{1,64}} )?{_PLUTO} |MESSAGE=",  # journalctl -o verbose; a date that was cut
         r"[0-2](?:\d\d|v[12]) ",  # whack's
@@ -78,14 +79,17 @@ def _prefixes() -> tuple[re.Pattern[str], ...]:
         # a line's number, as editors, cat -n and lists have it
         rf"(?:\(\d{{1,6}}\)|\d{{1,6}}[.:)]?) {{1,4}}(?=[\"<\[]|{_STAMP}|pluto)",
         rf"[\w./~-]{{1,200}}(?::(?=[\"<])|[:-](?={_STAMP}))",
-        r"[\w.-]{1,60} {1,20}\| ",  # docker compose
-        r"\[pod/[\w./-]{1,200}\] ",  # kubectl logs --prefix
+        r"(?P<host>[\w.-]{1,60}) {1,20}\| ",  # docker compose
+        r"\[(?P<host>pod/[\w./-]{1,200})\] ",  # kubectl logs --prefix
     )
     return tuple(map(re.compile, patterns))
 
 
 _QUOTED: Final = re.compile(r"[>│*`•+-] ?|\s{1,200}")  # quotations, lists, indentation
-_PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:|\]| \d{1,10} )|\d: $")  # or a logfile
+_PLUTO_WROTE: Final = re.compile(  # a logfile has no name, but a colon behind the time
+    r"\bpluto(?:\[\d{1,10}\]:|:|\]| \d{1,10} )|:\d\d(?:\.\d{1,9})?: $"
+)
+_FACILITY: Final = re.compile(r"(?:auth|authpriv|daemon|kern|syslog|user|local\d)\.[a-z]{3,9}")
 _MOST: Final = 60
 """How many prefixes are removed from a line at most. A quotation mark, or a run of blanks, is one.
 """
@@ -102,6 +106,8 @@ class _Bare:
     """Whether the line had a prefix other than quotation marks, blanks and a status's ``000``."""
     is_plutos: bool = False
     """Whether a prefix names pluto, or is a time in the form of pluto's own log file."""
+    host: str = ""
+    """The machine or container that logged the line; "": no prefix names it."""
 
 
 def _bare(line: str) -> _Bare:
@@ -109,7 +115,7 @@ def _bare(line: str) -> _Bare:
 
     The result also says what these prefixes showed.
     """
-    stamp, marked, plutos = "", False, False
+    stamp, marked, plutos, host = "", False, False, ""
     line = line.replace("\t", " ")
     for _ in range(_MOST):
         if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
@@ -118,11 +124,24 @@ def _bare(line: str) -> _Bare:
         m = next(filter(None, (p.match(line) for p in patterns)), None)
         if m is None:
             break
-        stamp = m.groupdict().get("stamp") or stamp
+        groups = m.groupdict()
+        stamp = groups.get("stamp") or stamp
+        host = _machine(groups.get("host")) or host
         marked = marked or not (m[0].isspace() or m[0][0] in ">│*`•+-" or m[0] == "000 ")
         plutos = plutos or _PLUTO_WROTE.search(m[0]) is not None
         line = line[m.end() :]
-    return _Bare(line.rstrip("\r `"), stamp, marked, plutos)
+    return _Bare(line.rstrip("\r `"), stamp, marked, plutos, host)
+
+
+def _machine(words: str | None) -> str:
+    """Return the machine's name of the words between a line's time and its program; "": none.
+
+    OpenWrt has facility and level there (``authpriv.warn``). A name's domain is left out, since one
+    machine may be logged with it and without it.
+    """
+    names = [word for word in (words or "").split() if not _FACILITY.fullmatch(word)]
+    name = names[0] if names else ""
+    return name if name.replace(".", "").isdigit() else name.partition(".")[0]
 
 
 # --- Lines ----------------------------------------------------------------------------------
@@ -142,6 +161,8 @@ class LogTextLine:
     """When the line was logged, as printed; "": the text doesn't say it."""
     fate: Fate | None = None
     """What happened to pluto itself; None: the line is about a connection."""
+    host: str = ""
+    """The machine or container that logged the line, without domain; "": the text doesn't say."""
 
     @property
     def of_pluto(self) -> bool:
@@ -191,7 +212,11 @@ _WORD: Final = grammar.name(without="\n", length="{1,200}")
 _INSTANCES: Final = grammar.instances(3)
 _PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
 # Two that name their connection in the middle; what surrounds it is pluto's.
-_ADD: Final = re.compile(rf'Failed to add connection "({_WORD})"[ ,:]{{1,3}}(.*)')  # to 3.32
+_ADD: Final = re.compile(
+    rf'Failed to (?:add|load) connection "({_WORD})"[ ,:]{{1,3}}(.*)'  # to 3.32
+)
+_CHARONS: Final = re.compile(r"\bIKE_SA \S{1,100}\[\d{1,9}\]")
+"""Matches how strongSwan names an SA, in lines that begin as pluto's do."""
 _NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): {{1,8}}(.*)")
 
 
@@ -296,7 +321,7 @@ class _Found:
         """Add the line with the index ``i``, which says that ``fate`` happened to pluto."""
         self.taken.add(i)
         mute = ConnectionLine("", "", None, bare.text)
-        self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, fate))
+        self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, fate, bare.host))
 
     def _add_connection(self, i: int, bare: _Bare, said: ConnectionLine) -> None:
         """Add the line with the index ``i``, which is about a connection.
@@ -306,7 +331,7 @@ class _Found:
         whole, pieces = _continued(said, self._text, i, bare)
         self.taken.update(range(i, i + 1 + pieces))
         said = parse_line(whole) or said if pieces else said
-        self.lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
+        self.lines.append(LogTextLine(i + 1, whole, said, bare.stamp, host=bare.host))
 
 
 # The first quoted name of a line, with its instance and peer, and what is said of it.
@@ -352,6 +377,8 @@ def _said(bare: _Bare) -> ConnectionLine | None:
     said = parse_line(text)
     if said is None:
         m = _NAMELESS.match(text)
+        if m is None and _CHARONS.search(text[:200]):
+            return None
         nameless = ConnectionLine("", "", int(m[1]) if m else None, m[2] if m else text)
         return nameless if (m or bare.marked) and interpret(nameless) is not None else None
     if said.base.startswith("/") or _is_status(said):  # "/etc/ipsec.secrets" line 3: …
@@ -388,9 +415,9 @@ def _is_known(said: ConnectionLine) -> bool:
 
 # What pluto logs about a connection that is no evidence.
 _KNOWN: Final = re.compile(
-    r"added |adding |failed to add connection|deleting |unroute-|route-|terminating |initiating "
-    r"|sent |sending |received |retransmi|scheduling |starting keying attempt|reviving |loaded "
-    r"|connection is supposed to remain up|we cannot identify|STATE_[A-Z0-9_]{2,40}: "
+    r"added |adding |failed to add (?:IKEv1 )?connection|deleting |unroute-|route-|terminating "
+    r"|initiating |sent |sending |received |retransmi|scheduling |starting keying attempt|reviving "
+    r"|loaded |connection is supposed to remain up|we cannot identify|STATE_[A-Z0-9_]{2,40}: "
     r"|oriented |unoriented |warning: |ikev[12]|IKEv[12] |local IKE proposals|local ESP"
     r"|NAT-Traversal: |XAUTH: |DPD: |modecfg: |proposal |cannot |can not "
 )

@@ -48,7 +48,7 @@ def plain(text: str) -> str:
     again.
     """
     text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-    text = _GUILLEMETS.sub('"', _unescaped(text)).translate(_QUOTES)
+    text = _GUILLEMETS.sub('"', _out_of_csv(_unescaped(text))).translate(_QUOTES)
     if "/issues/" in text or "/pull/" in text or "#" in text:
         text = _LINKED_SERIAL.sub(r"#\1", text)
     if '"' not in text:
@@ -60,6 +60,26 @@ def plain(text: str) -> str:
     import html  # its table of entities is large
 
     return html.unescape(text)
+
+
+def _out_of_csv(text: str) -> str:
+    """Return a text in which each line of CSV is replaced by the field of it that has quotes.
+
+    In CSV, as programs that collect logs export it, a field is in quotes, and quotes in it are
+    doubled. Lines without doubled quotes around a name stay as they are.
+    """
+    if _DOUBLED.search(text) is None:
+        return text
+    return "\n".join(_field(line) if _DOUBLED.search(line) else line for line in text.split("\n"))
+
+
+def _field(line: str) -> str:
+    """Return the longest field of a line of CSV that has doubled quotes, with single ones."""
+    fields = line.replace('""', "\0").split('"')
+    return max((x for x in fields if "\0" in x), key=len).replace("\0", '"')
+
+
+_DOUBLED: Final = re.compile(r'[ :]""\w')
 
 
 def _unescaped(text: str) -> str:

@@ -21,6 +21,8 @@ class Fate(Enum):
     """Somebody else ended pluto, as the kernel does when memory is short."""
     REFUSED = auto()
     """pluto wrote why it can't run."""
+    BAD_SETTINGS = auto()
+    """addconn, which reads ipsec.conf or another program's settings, found a fault in them."""
     FAILED = auto()
     """systemd, or a script, found that the service can't be started, or ended with an error."""
     NOT_RUNNING = auto()
@@ -46,6 +48,10 @@ _ROWS: Final[tuple[tuple[Fate, str], ...]] = (
     (Fate.KILLED, rf"{_BY}A process of this unit has been killed by the OOM killer"),
     (Fate.KILLED, r"(?:.{0,80}: )?Out of memory: Kill(?:ed)? process \d{1,10} \(pluto\)"),
     (Fate.REFUSED, r"FATAL(?: ERROR)?: "),
+    # to 4.15 in one line; from 5.0 on in two
+    (Fate.BAD_SETTINGS, r"cannot load config '[^']{0,400}': "),
+    (Fate.BAD_SETTINGS, r"(?:/[\w./-]{1,200}|-):\d{1,7}: (?:syntax error|unrecognized keyword )"),
+    (Fate.BAD_SETTINGS, r"cannot load config file '"),
     (Fate.FAILED, r"!pluto failure!: "),
     (Fate.FAILED, rf"{_BY}(?:[Mm]ain|[Cc]ontrol) process exited, code=exited, status=[1-9]"),
     (Fate.FAILED, rf"{_BY}Failed with result '|Active: failed \(Result: "),
@@ -60,7 +66,8 @@ _COMPILED: Final[list[tuple[Fate, re.Pattern[str]]]] = []
 
 _HINT: Final = re.compile(
     r"ABORT|FATAL|ASSERTION FAILED|ipsec\.service|!pluto failure|segfault|general protection"
-    r"|\(pluto\)|Checking that pluto|Failed to start "
+    r"|\(pluto\)|Checking that pluto|Failed to start |cannot load config|: syntax error"
+    r"|: unrecognized keyword "
 )
 _FAULT: Final = re.compile(r"segfault at [0-9a-f]{1,16} ip |general protection")
 

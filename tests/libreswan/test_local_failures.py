@@ -39,6 +39,9 @@ OURS = {
     "leasing IPv4 address failed: address pool exhausted": "no-lease",
     "XAUTH password requested, but no file descriptor available for prompt": "no-password",
     "failed to add connection: ike= is invalid": "settings-refused",
+    "failed to add IKEv1 connection: global ikev1-policy does not allow IKEv1 connections": (
+        "ikev1-not-allowed"
+    ),
     "connection requires PPK, but we didn't find one": "no-ppk",
     "FIPS: authentication failed: '@e' PSK length of 4 bytes is too short": "secret-too-short",
     "cannot initiate an authby=never connection": "never-negotiates",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.libreswan import log_text
+from ipsecwatch.libreswan.log_attempts import Outcome, stories
 from ipsecwatch.libreswan.log_lines import interpret, parse_line
 from ipsecwatch.tunnel import Reason
 from tests.support.mangled_text import MANGLED
@@ -322,3 +323,38 @@ msgid=00000000, length=12
         *_, (_, failure) = log_text.findings(log_text.read(text).lines)
         assert failure is not None
         assert failure.reason is Reason.AUTHENTICATION
+
+
+def test_a_field_of_csv_has_its_quotes_doubled() -> None:
+    rows = (
+        '"_time","host","_raw"\n'
+        '"2026-05-02T10:00:01Z","gw","May  2 10:00:01 gw pluto[9]: ""office"" #3: initiating IKEv2 '
+        'connection"\n'
+        f'"","gw","{"x" * 200_000} ""a""b"\n'
+    )
+    (line,) = log_text.read(rows).lines
+    assert line.text == '"office" #3: initiating IKEv2 connection'
+    assert log_text.read('a,"","",b\n').rest == 'a,"","",b\n'
+
+
+def test_lines_of_other_programs_are_not_plutos() -> None:
+    text = "Mar  1 10:00:00 gw kernel: [  123.456] eth0: link up\n"
+    assert not log_text.read(text).is_log
+    assert log_text.read(
+        "Mar  1 10:00:00.123456: shutting down interface eth0 192.0.2.1:500\n"
+    ).is_log
+
+
+REFUSED = {
+    'Failed to load connection "old": attempt to load incomplete connection': "attempt to load",
+    '036 "old": failed to add IKEv1 connection: IKEv1 support not compiled in': "IKEv1 support",
+    '036 "old": failed to add connection with compress because kernel x': "with compress",
+    '036 "old": failed to add connection: ike= is invalid': "ike= is invalid",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_a_refusal_of_settings_has_its_cause(text: str) -> None:
+    (story,) = stories(log_text.read(f"{text}\n").lines)
+    assert (story.name, story.outcome) == ("old", Outcome.NOT_LOADED)
+    assert story.refused.startswith(REFUSED[text])

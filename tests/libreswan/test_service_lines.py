@@ -22,6 +22,10 @@ FATES = {
     "systemd[1]: ipsec.service: Main process exited, code=killed, status=9/KILL": Fate.KILLED,
     "kernel: Out of memory: Killed process 7 (pluto) total-vm:1kB": Fate.KILLED,
     "pluto[7]: FATAL ERROR: unable to create lock dir": Fate.REFUSED,
+    "addconn[7]: cannot load config '/etc/ipsec.conf': /etc/ipsec.conf:12: syntax error, "
+    "unexpected STRING [keyexchnge]": Fate.BAD_SETTINGS,
+    "addconn[7]: /etc/ipsec.d/a.conf:3: unrecognized keyword 'lefft'": Fate.BAD_SETTINGS,
+    "NetworkManager[7]: cannot load config '-': -:13: syntax error [x]": Fate.BAD_SETTINGS,
     "ipsec__plutorun: !pluto failure!:  exited with error status 1": Fate.FAILED,
     "systemd[1]: ipsec.service: Control process exited, code=exited, status=3/x": Fate.FAILED,
     "systemd[1]: ipsec.service: Failed with result 'exit-code'.": Fate.FAILED,

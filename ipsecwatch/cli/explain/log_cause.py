@@ -29,6 +29,9 @@ def is_unclear(cause: Said) -> bool:
     )
 
 
+_UNPROVED: Final = "That answer is not authenticated."
+
+
 def is_unproved(failure: Said) -> bool:
     """Return whether anybody on the network could have caused a log line, by a forged packet.
 
@@ -61,7 +64,7 @@ def why(said: Said) -> str:
     if word == "PAYLOAD_MALFORMED" and _side(said) == "peer":
         told = "The peer could not read our message: most often the two secrets differ"
     if told is not None and is_unproved(said):
-        return f"It seems that {lower(told)}{note}. That answer is not authenticated."
+        return f"It seems that {lower(told)}{note}. {_UNPROVED}"
     if told is not None:
         return f"{told}{note}."
     if _is_silence(said):
@@ -105,6 +108,28 @@ _SPECIAL: Final = (
         r"probable authentication failure \(mismatch of preshared secrets",
         "We could not read the peer's message: most often the two secrets differ.",
         "Compare the secret in ipsec.secrets on both sides, blanks and line ends included.",
+    ),
+    _row(
+        r"(?:authentication failed: (?:computed hash|\d{1,4} byte hash|PSK AUTH mismatch)"
+        r"|(?:PSK Authentication failed: )?AUTH mismatch|received Hash Payload does not match)",
+        "What the peer sent does not fit our secret: most often the two secrets differ.",
+        "Compare the secret in ipsec.secrets on both sides, blanks and line ends included. Where "
+        "there are several, see that the line for these two identities is the right one.",
+    ),
+    _row(
+        r"we require IKEv[12] peer to have ID '|(?:peer )?ID_DER_ASN1_DN '|peer ID DER_ASN1_DN '"
+        r"|Peer ID '.{0,300}' mismatched on first found|no suitable connection for peer '",
+        "The peer calls itself otherwise than we expect: its identity is not that of rightid=.",
+        "The line has the peer's identity. Set rightid= to it, or have the peer send the other one "
+        "(its leftid=). A peer behind NAT may send its private address.",
+    ),
+    _row(
+        r"Peer (?:CERT payload|public key) SubjectAltName does not match|certificate (?:does not "
+        r"contain|contains no|subjectAltName)|No matching subjectAltName|X509: connection failed "
+        r"due to unmatched|[`']?Peer ID '.{0,300}' is not specified on the certificate",
+        "The peer's identity is not in its certificate.",
+        "Set rightid= to a name that the certificate has (its subject, or a subjectAltName), or "
+        "give the peer a certificate with that name.",
     ),
     _row(
         r"no \w{2,10} public key known for '|DNS: IPSECKEY not found",
@@ -153,6 +178,17 @@ _SPECIAL: Final = (
         "We want perfect forward secrecy, and the peer doesn't offer it.",
         "Compare pfs= on both sides.",
     ),
+    _row(
+        r"asynchronous network error report [^'\"]{0,240}?Connection refused",
+        f"It seems that nothing listens for IKE at the peer's address. {_UNPROVED}",
+        "See whether the peer's IPsec service runs, and listens on UDP 500 and 4500. A firewall "
+        "there may also have rejected the packet.",
+    ),
+    _row(
+        r"asynchronous network error report [^'\"]{0,240}?(?:No route to host|unreachable)",
+        f"It seems that the peer's address can't be reached: a router says so. {_UNPROVED}",
+        "Look at ip route get ADDRESS, and whether the peer is running and has this address.",
+    ),
 )
 
 
@@ -196,6 +232,9 @@ _ENDED: Final[dict[Fate | None, str]] = {
     Fate.CRASHED: "The IPsec service (pluto) crashed.",
     Fate.KILLED: "The IPsec service (pluto) was killed.",
     Fate.REFUSED: "The IPsec service (pluto) ended itself. The line says why.",
+    Fate.BAD_SETTINGS: (
+        "Settings couldn't be read, such as those in ipsec.conf. The line says where."
+    ),
     Fate.FAILED: "The IPsec service couldn't be started, or ended with an error.",
     Fate.NOT_RUNNING: "The IPsec service is not running.",
 }
@@ -261,7 +300,33 @@ def advice(said: Said) -> str:
     text = said.line.said.text
     if (special := _special(text)) is not None:
         return special.advice
+    if reason is Reason.PROPOSAL and (phase := _phase(text)):
+        return f"Compare {phase} on both sides."
     return _advice_for(named(text)) or REASON_TEXTS[reason].advice
+
+
+def _phase(text: str) -> str:
+    """Return the settings that a refused proposal is about: ``ike=``, or ``esp= and pfs=``.
+
+    Return "" where a log line doesn't show whether it is about an IKE SA or a Child SA.
+    """
+    if _OF_CHILD.search(text[:300]):
+        return PHASE_2
+    return "ike=" if _OF_IKE.search(text[:300]) else ""
+
+
+PHASE_2: Final = "esp= and pfs="
+"""The settings that are about the algorithms of a Child SA (IPsec SA)."""
+
+_OF_CHILD: Final = re.compile(
+    r"\b(?:Child SA|CHILD SA|IPsec SA|Quick Mode|STATE_QUICK_I1|PFS)\b"
+    r"|\bIKE_AUTH response (?:contained|rejected)|authentication request rejected by peer"
+    r"|\b\d{1,3}:(?:ESP|AH)\b"
+)
+_OF_IKE: Final = re.compile(
+    r"\bIKE_SA_INIT\b|\bOakley\b|\b\d{1,3}:IKE\b|INVALID_KE"
+    r"|\bSTATE_(?:MAIN|AGGR|PARENT|V2_PARENT)_I1\b"
+)
 
 
 def _advice_for(word: str) -> str:

@@ -119,6 +119,7 @@ def as_json(log: LogText) -> list[dict[str, Any]]:
     return [
         {
             "name": story.name or None,
+            "host": story.host or None,
             "outcome": story.outcome.name.lower().replace("_", "-"),
             "attempts": story.attempts,
             "reason": log_story.reason(story),
@@ -175,7 +176,7 @@ def _alike(told: Sequence[Story]) -> list[list[Story]]:
         same = [text for label, text in log_story.facts(story) if label != "happened"]
         if log_story.cause(story) is not None:
             same.pop()  # the line contains the name
-        key = (base, story.outcome, *same) if pair else id(story)
+        key = (base, story.host, story.outcome, *same) if pair else id(story)
         groups.setdefault(key, []).append(story)
     return list(groups.values())
 
@@ -193,30 +194,39 @@ _UNWANTED: Final = re.compile(
     r"|dropping IKE_SA_INIT request .{0,200}no suitable connection"
     r"|no suitable connection for peer "
 )
+_UNWANTED_IKEV1: Final = re.compile(
+    r"(?:ignor|reject)ing IKEv1 packet as (?:global )?policy is set to "  # from 4.2 on
+)
 
 
 def _unwanted_packets(packets: Sequence[PacketLine]) -> list[tuple[str, Facts]]:
     """Return, for each address whose packets fit no loaded connection, a title and facts.
 
-    pluto's log lines say of a packet that it fits none. Other log lines about packets are ignored.
-    Return the first _FEW addresses at most.
+    pluto's log lines say of a packet that it fits none, or that IKEv1 isn't allowed. Other log
+    lines about packets are ignored. Return the first _FEW addresses at most.
     """
     found: dict[str, list[PacketLine]] = {}
     for packet in packets:
-        if _UNWANTED.match(packet.said):
+        if _UNWANTED.match(packet.said) or _UNWANTED_IKEV1.match(packet.said):
             found.setdefault(packet.address, []).append(packet)
-    rows = [
-        (
-            f"packets from {clean(address, 60)}",
-            [
-                ("happened", "It asks for a tunnel, and no loaded connection fits it."),
-                ("what to do", _FITTING),
-                ("the line", clean(mine[-1].text, 200)),
-            ],
-        )
-        for address, mine in found.items()
-    ]
+    rows = []
+    for address, mine in found.items():
+        old = _UNWANTED_IKEV1.match(mine[-1].said)
+        happened = _BY_IKEV1 if old else "It asks for a tunnel, and no loaded connection fits it."
+        facts = [
+            ("happened", happened),
+            ("what to do", _ALLOW_IKEV1 if old else _FITTING),
+            ("the line", clean(mine[-1].text, 200)),
+        ]
+        rows.append((f"packets from {clean(address, 60)}", facts))
     return rows[:_FEW]
+
+
+_BY_IKEV1: Final = "It asks for a tunnel by IKEv1, which this machine doesn't allow."
+_ALLOW_IKEV1: Final = (
+    "Have the peer use IKEv2. Or allow IKEv1: ikev1-policy=accept in config setup, then: systemctl "
+    "restart ipsec. From an address that you don't know it is a scan."
+)
 
 
 _FITTING: Final = (

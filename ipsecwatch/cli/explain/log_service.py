@@ -87,6 +87,10 @@ _ADVICE: Final[dict[Fate | None, str]] = {
     ),
     Fate.KILLED: f"See who did it, such as the kernel for want of memory: dmesg. {_READ}",
     Fate.REFUSED: f"Mend what the line names, then: systemctl restart ipsec. {_READ}",
+    Fate.BAD_SETTINGS: (
+        "Correct what the line names, and see whether all can be read: ipsec addconn "
+        "--checkconfig. Then: systemctl restart ipsec"
+    ),
     Fate.FAILED: f"{_READ} See whether the settings can be read: ipsec addconn --checkconfig",
     Fate.NOT_RUNNING: "Start it: systemctl start ipsec. Why it ended: journalctl -u ipsec -n 50",
     Fate.STOPPED: "If it should run: systemctl start ipsec",

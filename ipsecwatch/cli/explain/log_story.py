@@ -34,8 +34,11 @@ def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
 
     A tunnel gets the reason from the log, and the log line as its detail, if it is CONNECTING,
     STUCK or PARTIAL by the status, and a connection of it that has no Child SA has the outcome
-    FAILED and a known reason by the log. Any other tunnel is returned as it is.
+    FAILED and a known reason by the log. Any other tunnel is returned as it is. If the log lines
+    are of several machines, it isn't known which of them has the status, so all are.
     """
+    if any(s.host for s in stories(log.lines)):
+        return list(tunnels)
     told = [s for s in stories(log.lines) if s.outcome is Outcome.FAILED and reason(s)]
     failed = {s.name: s for s in sorted(told, key=lambda s: _explains(s, log), reverse=True)}
     return [_with_reason(t, failed) for t in tunnels]
@@ -78,8 +81,12 @@ def facts(story: Story) -> Facts:
 
 
 def name(story: Story) -> str:
-    """Return a connection's name; where the text doesn't name it, return words that say so."""
-    return clean(story.name) if story.name else "a connection that the text doesn't name"
+    """Return a connection's name; where the text doesn't name it, return words that say so.
+
+    Where the text has lines of several machines, ``(on MACHINE)`` follows.
+    """
+    told = clean(story.name) if story.name else "a connection that the text doesn't name"
+    return f"{told} (on {clean(story.host, 60)})" if story.host else told
 
 
 def line(story: Story) -> str:
@@ -244,7 +251,7 @@ def _failed(story: Story, failure: Said) -> str:
         which = "the one before"
     word = "has not come up" if log_cause.is_unproved(failure) else "failed"
     after = ""
-    if story.ike is not None and story.failed_in == story.attempts:
+    if _ike_is_up(story):
         after = ", after the IKE SA was established"
     told = f"{which[:1].upper()}{which[1:]} {word}{after}."
     return f"Another attempt is in progress where the text ends. {told}" if another else told
@@ -306,7 +313,14 @@ def advice(story: Story) -> str:
         return ours.advice
     if _is_either(story):
         return _IDENTITY_OR_SUBNETS.advice
+    if said is not None and said.finding.reason is Reason.PROPOSAL and _ike_is_up(story):
+        return log_cause.advice(said).replace("ike=, ", "")  # this one was accepted
     return _sticks(story) if said is None else log_cause.advice(said)
+
+
+def _ike_is_up(story: Story) -> bool:
+    """Return whether the attempt that failed last had an IKE SA, so that phase 2 failed."""
+    return story.ike is not None and story.failed_in == story.attempts
 
 
 def _sticks(story: Story) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ipsecwatch.report import Report, SaState, Shunt, Totals, Traffic
 
 
+LIBRESWAN: Final = "libreswan"
+
+
 def tunnels_of(report: Report) -> list[Tunnel]:
     """Return the tunnels of a report, sorted by state in the order of _ORDER, then by name.
 
@@ -69,13 +72,20 @@ def _answers_not(report: Report) -> bool:
     return report.why is not None and report.why.startswith("pluto did not answer")
 
 
-def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide: int) -> list[str]:
+def lines_of(
+    report: Report,
+    tunnels: list[Tunnel],
+    paint: terminal.Paint,
+    wide: int,
+    program: str = LIBRESWAN,
+) -> list[str]:
     """Return the explanation of a report and its tunnels for people, as lines.
 
     Lines are broken to ``wide`` columns, except a tunnel's name as the heading of its facts. Where
-    many tunnels are well, or idle, they are only named together.
+    many tunnels are well, or idle, they are only named together. ``program``: the program whose
+    status it is.
     """
-    out = [*map(paint.bold, terminal.wrap(_heading(report, tunnels), wide)), ""]
+    out = [*map(paint.bold, terminal.wrap(_heading(report, tunnels, program), wide)), ""]
     counters = {t.serial: t for t in report.traffic}
     alike = _alike(tunnels)
     summed = {t.key for group, _ in alike for t in group}
@@ -92,7 +102,8 @@ def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide:
         out += [*terminal.facts([("named", names), ("are", told)], paint, wide), ""]
     for name, rows in _others(report, tunnels, counters).items():
         out += [f"  {paint.bold(name)}", *terminal.facts(rows, paint, wide), ""]
-    out += terminal.facts((("note", remark) for remark in _remarks(report, tunnels)), paint, wide)
+    remarks = _remarks(report, tunnels, program)
+    out += terminal.facts((("note", remark) for remark in remarks), paint, wide)
     while out and not out[-1]:
         out.pop()
     return out
@@ -127,13 +138,13 @@ _FEW_IDLE: Final = 2
 _IDLE: Final = "down: they are loaded, and pluto wasn't asked to bring them up"
 
 
-def _heading(report: Report, tunnels: list[Tunnel]) -> str:
-    """Return the first line: libreswan's release, and the number of tunnels in each state.
+def _heading(report: Report, tunnels: list[Tunnel], program: str) -> str:
+    """Return the first line: the program, its release, and the number of tunnels in each state.
 
     Without tunnels, it says instead why pluto didn't answer; or, after the release, that no tunnels
     are configured, how many connections pluto counts, or which command's answer the text is.
     """
-    of = f"libreswan {clean(report.version)}" if report.version else "libreswan"
+    of = f"{program} {clean(report.version)}" if report.version else program
     if tunnels:
         numbers = [(s, sum(t.state is s for t in tunnels)) for s in TunnelState]
         told = ", ".join(f"{n} {s.value}" for s, n in numbers if n)
@@ -291,19 +302,20 @@ def _name(of: SaState | Traffic | Brief | Lease) -> str:
     return instance_name(clean(of.name or ""), of.instance)
 
 
-def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
+def _remarks(report: Report, tunnels: list[Tunnel], program: str) -> list[str]:
     """Return remarks that stand below the explanation of a report, each of one sentence or more.
 
     They say why pluto didn't answer, what is missing in the text, what is unusual about pluto, how
     to bring up tunnels that are down, and which lines weren't understood, as far as this applies.
+    Of another program than libreswan, they don't say what is missing, nor what wasn't understood.
     """
-    out = []
+    out = [] if program == LIBRESWAN else [as_if(program)]
     if _answers_not(report) and (tunnels or report.states or report.traffic):
         refusal = _refusal(report)
         out.append(f"One command in the text had no answer. {refusal.sentence} {refusal.advice}")
     elif _answers_not(report):
         out.append(_refusal(report).advice)
-    elif report.why is not None and report.command in (None, "status"):
+    elif program == LIBRESWAN and report.why is not None and report.command in (None, "status"):
         out.append(f"The text is not a whole status: {clean(report.why)}.")
     out += _gaps(report, tunnels)
     for name in sorted({clean(c.name) for c in report.connections if is_ambiguous(c)}):
@@ -325,7 +337,7 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
         out.append(
             f"{knocking} negotiation{'s' * (knocking > 1)} that others began, perhaps scans."
         )
-    if report.unrecognised_count:
+    if report.unrecognised_count and program == LIBRESWAN:
         lines = "line was" if report.unrecognised_count == 1 else "lines were"
         example = clean(report.unrecognised[0].text, 60)
         out.append(f"{report.unrecognised_count} {lines} not understood, such as: {example}")
@@ -350,13 +362,22 @@ def _gaps(report: Report, tunnels: list[Tunnel]) -> list[str]:
     return out
 
 
+def as_if(program: str) -> str:
+    """Return a remark: the text is of another program, and is explained all the same."""
+    return (
+        f"This is a text of {program}, not of libreswan. It is explained as if it were "
+        "libreswan's, which is much like it; details may be wrong."
+    )
+
+
 _REPORT: Final = "To report them, redact the text first: ipsecwatch redact FILE NEW"
 
 
-def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
+def as_json(report: Report, tunnels: list[Tunnel], program: str = LIBRESWAN) -> dict[str, Any]:
     """Return the explanation of a report and its tunnels as an object for JSON.
 
-    Unlike in the text for people, each tunnel is explained by itself.
+    Unlike in the text for people, each tunnel is explained by itself. ``program`` is as in
+    lines_of().
     """
     counters = {t.serial: t for t in report.traffic}
     return {
@@ -381,5 +402,5 @@ def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
             for t in tunnels
         ],
         "others": _others(report, tunnels, counters),
-        "remarks": _remarks(report, tunnels),
+        "remarks": _remarks(report, tunnels, program),
     }

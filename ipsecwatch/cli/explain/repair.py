@@ -54,11 +54,20 @@ _NUMBERED: Final = tuple(
     )
 )
 # A shell's prompt, and the command behind it that somebody copied along; or the command alone.
-_COMMAND: Final = r"(?:sudo )?(?:/\S{1,60}/)?(?:ipsec|whack)(?: [\w-]{1,40}){1,4}"
+_PIPE: Final = r"(?: {0,3}\|[^\n]{0,200})?"
+_COMMAND: Final = rf"(?:sudo )?(?:/\S{{1,60}}/)?(?:ipsec|whack)(?: [\w-]{{1,40}}){{1,4}}{_PIPE}"
 _SHELL: Final = (
     r"(?:\[[^\]\n]{1,80}\]|[\w.-]{1,64}(?:@[^\s#$]{1,120}|:[^\s#$]{0,120})|[\w.-]{0,40}) ?[#$]"
 )
-_STATUS: Final = r"(?:sudo )?ipsec(?: auto| whack)? -{0,2}\w{0,20}status(?: [\w-]{1,40})?"
+_STATUS: Final = (
+    rf"(?:sudo )?ipsec(?: auto| whack)? -{{0,2}}\w{{0,20}}status(?: [\w-]{{1,40}})?{_PIPE}"
+)
+# What marks code in trackers, forums and mails.
+_FENCE: Final = re.compile(
+    r"```.*|~~~.*|\{(?:noformat|code|quote)(?:[:|][^{}]{0,80})?\}|\[/?(?:code|quote|pre)\]"
+    r"|</?(?:details|summary|pre|code)>",
+    re.IGNORECASE,
+)
 _PROMPT: Final = re.compile(rf"{_SHELL}(?: {{0,2}}{_COMMAND})?|{_STATUS}", re.ASCII)
 
 _HEADS: Final = "|".join(
@@ -184,11 +193,12 @@ def _clean(text: str) -> list[str]:
     """Return a text's lines without what was added to them on the way.
 
     Removed are colours and HTML (by plain()), quotation marks, the prefixes of a log, line numbers,
-    the indent that all lines have, and the lines of a code fence. A line becomes empty if it has
-    nothing but a shell's prompt with or without an ipsec command, or the command ``ipsec status``.
+    the indent that all lines have, and lines that mark code (_FENCE). A line becomes empty if it
+    has nothing but a shell's prompt with or without an ipsec command, or the command ``ipsec
+    status``.
     """
     lines = plain(text).split("\n")
-    lines = _without_prefixes(x for x in lines if not x.strip().startswith("```"))
+    lines = _without_prefixes(x for x in lines if not _FENCE.fullmatch(x.strip()))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
     return [
         "" if _PROMPT.fullmatch(line.rstrip()) else line for line in (x[indent:] for x in lines)

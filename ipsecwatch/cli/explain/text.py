@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli.display import terminal
-from ipsecwatch.cli.explain import overview, reading
+from ipsecwatch.cli.explain import other_programs, overview, reading
 from ipsecwatch.cli.failure import Failure
 from ipsecwatch.report import Knowledge
 
@@ -36,18 +35,26 @@ def explanation(text: str, *, as_json: bool) -> str:
     """
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
+    if (report.connections or report.states) and other_programs.is_old_status(text):
+        raise Failure(f"this is {other_programs.OLD_STATUS.what}", other_programs.OLD_STATUS.hint)
     heading = _heading(log)
     if read.answers:
         return _several(read, heading, as_json=as_json)
     has_status = _has_status(log, report, tunnels, heading)
+    program = "Openswan" if other_programs.is_openswan(text) else overview.LIBRESWAN
     if as_json:
         import json
 
-        status = overview.as_json(report, tunnels) if has_status else _NO_STATUS
+        status = overview.as_json(report, tunnels, program) if has_status else _NO_STATUS
+        if not has_status and program != overview.LIBRESWAN:
+            status = {**status, "remarks": [overview.as_if(program)]}
         return json.dumps({**status, "answers": [], **_log_json(log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
-    lines = overview.lines_of(report, tunnels, paint, wide) if has_status else []
-    return "\n".join(_with_log(lines, log, heading, paint, wide))
+    lines = overview.lines_of(report, tunnels, paint, wide, program) if has_status else []
+    lines = _with_log(lines, log, heading, paint, wide)
+    if not has_status and program != overview.LIBRESWAN:
+        lines += ["", *terminal.facts([("note", overview.as_if(program))], paint, wide)]
+    return "\n".join(lines)
 
 
 def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
@@ -136,6 +143,9 @@ def _has_status(log: LogText | None, report: Report, tunnels: list[Tunnel], told
     except Failure as nothing:
         if told:
             return False
+        rest = "" if log is None else log.rest
+        if (other := other_programs.kind(rest)) is not None:
+            raise Failure(f"this is {other.what}", other.hint) from None
         if log is not None and log.is_log:
             raise Failure(
                 "these are log lines of pluto's, and none of them says how a connection is",
@@ -143,20 +153,8 @@ def _has_status(log: LogText | None, report: Report, tunnels: list[Tunnel], told
             ) from None
         from ipsecwatch.cli.explain import lookup
 
-        if log is not None and _STRONGSWAN.search(log.rest):
-            raise Failure(
-                "this is a log of strongSwan's charon, not of libreswan's pluto",
-                "ipsecwatch knows libreswan alone",
-            ) from None
-        words = lookup.words_in("" if log is None else log.rest)
+        words = lookup.words_in(rest)
         if words:
             raise Failure(nothing.message, f"Words in it: explain {', '.join(words)}") from None
         raise
     return True
-
-
-_STRONGSWAN: Final = re.compile(
-    r"\bcharon(?:-systemd)?(?:\[\d{1,10}\])?: |\b\d\d\[(?:IKE|NET|ENC|CFG|DMN|KNL)\] "
-)
-"""Matches what only lines of strongSwan's log have: the name ``charon: ``, or a thread's number and
-a subsystem, as in ``05[IKE] ``."""

@@ -49,3 +49,53 @@ def test_lines_are_no_wider_than_the_terminal(wide: int) -> None:
         log = log_text.read(path.read_text())
         for line in log_overview.lines_of(log, terminal.Paint(False), wide):
             assert len(line) <= wide
+
+
+def test_a_peer_that_speaks_ikev1_only_is_told_so() -> None:
+    line = "packet from 192.0.2.7:500: ignoring IKEv1 packet as policy is set to silently drop all"
+    told = " ".join(log_overview.lines_of(log_text.read(f"{line}\n"), terminal.Paint(False), 100))
+    assert "packets from 192.0.2.7" in told
+    assert "by IKEv1, which this machine doesn't allow" in told
+    assert "ikev1-policy=accept" in told
+
+
+BOTH_ENDS = {
+    "syslog": ("Jan 10 10:00:00 left.example.net pluto[1]: ", "Jan 10 10:00:00 right pluto[9]: "),
+    "containers": ("left-1  | ", "right-1  | "),
+    "pods": ("[pod/left/pluto] ", "[pod/right/pluto] "),
+    "ISO": (
+        "2026-01-10T10:00:00.123+00:00 left pluto[1]: ",
+        "2026-01-10T10:00:00Z right pluto[2]: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BOTH_ENDS)
+def test_both_ends_of_a_tunnel_are_told_apart(case: str) -> None:
+    left, right = BOTH_ENDS[case]
+    text = (
+        f'{left}"tun" #1: initiating IKEv2 connection\n'
+        f"{right}\"tun\" #1: authentication failed: no PSK found for '192.0.2.2' and '192.0.2.1'\n"
+        f'{left}"tun" #1: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED\n'
+    )
+    ours, theirs = log_overview.as_json(log_text.read(text))
+    assert (ours["name"], theirs["name"]) == ("tun", "tun")
+    assert "left" in ours["host"]
+    assert "right" in theirs["host"]
+    assert "The peer refused our key" in ours["sentence"]
+    assert theirs["ours"] == "no-secret"
+    told = "\n".join(log_overview.lines_of(log_text.read(text), terminal.Paint(False), 100))
+    assert f"tun (on {ours['host']})" in told
+
+
+def test_one_machine_is_not_taken_for_several() -> None:
+    for first, second in (
+        ("Tue Sep 24 15:00:03 2024 authpriv.warn pluto[7]: ",
+         "Tue Sep 24 15:00:04 2024 daemon.info pluto[7]: "),
+        ("Jan 10 10:00:00 gw pluto[1]: ", "Jan 10 10:00:00 gw.example.net pluto[1]: "),
+        ("Jan 10 10:00:00 192.0.2.1 pluto[1]: ", "002 "),
+    ):  # fmt: skip
+        refused = "IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED"
+        text = f'{first}"tun" #1: initiating IKEv2 connection\n{second}"tun" #1: {refused}\n'
+        (told,) = log_overview.as_json(log_text.read(text))
+        assert (told["host"], told["attempts"], told["outcome"]) == (None, 1, "failed")

@@ -162,3 +162,17 @@ def test_a_prompt_with_its_command_is_no_line_of_the_answer(prompt: str) -> None
     text = f"{prompt}ipsec whack --processstatus\n  PID  Process\n  17  addconn\n"
     report = repair.read(text)
     assert (report.command, report.unrecognised_count) == ("processstatus", 0)
+
+
+@pytest.mark.parametrize("mark", ["```text", "{noformat}", "{code:title=status}", "[code]", "~~~"])
+def test_marks_of_code_are_no_lines_of_the_status(mark: str) -> None:
+    status = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout
+    report = repair.read(f"{mark}\n{status}{mark}\n")
+    assert report.unrecognised_count == 0
+
+
+def test_a_command_with_a_pipe_is_no_line_of_the_status() -> None:
+    status = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout
+    lines = "".join(x for x in status.splitlines(keepends=True) if '"site"' in x)
+    for command in ("# ipsec status | grep site", "ipsec auto --status | grep 'site'"):
+        assert repair.read(f"{command}\n{lines}").unrecognised_count == 0
