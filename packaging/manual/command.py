@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING
 
 import roff
@@ -26,9 +27,9 @@ in a terminal. ipsecwatch only watches: it changes nothing in libreswan.
 
 EXITS = {
     "0": "Done.",
-    "1": """The answer is no: a named tunnel isn't up, the time of ``wait`` is over, settings can't
-        be used, ``doctor`` found something wrong.""",
-    "2": "Wrong usage, or settings that can't be used.",
+    "1": """The answer is no: a named tunnel isn't up, the time of ``wait`` is over,
+        ``check-config`` found a mistake, ``doctor`` found something wrong.""",
+    "2": "Wrong usage, or the verb itself can't use its settings.",
     "3": """It couldn't be found out: pluto or the service doesn't answer, or there is no such
         tunnel.""",
 }
@@ -80,8 +81,8 @@ def page() -> str:
 def states() -> dict[str, str]:
     """Return the meaning of each state, by state, from the State property's comment in the XML."""
     text = (FILES / "org.ipsecwatch1.Tunnel.xml").read_text(encoding="utf-8")
-    lines = text.split("        State: ", 1)[1].split("-->", 1)[0].split("\n")
-    rows = [line.split(None, 1) for line in lines if line.startswith(" " * 10)]
+    comment = text.split("        State: ", 1)[1].split("-->", 1)[0]
+    rows = re.findall(r"^ {10}(\w+) +(.+(?:\n {12,}.+)*)", comment, re.MULTILINE)
     return {word: sentence(meaning).replace("Pluto", "pluto") for word, meaning in rows}
 
 

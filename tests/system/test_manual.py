@@ -86,8 +86,8 @@ def test_the_command_has_every_verb_option_state_and_example(pages: Path) -> Non
                     assert shown in text, (verb, shown)
         for command, _ in parser.examples:  # type: ignore[attr-defined]
             assert f"\n{command}\n" in text
-    for state in TunnelState:
-        assert f".TP\n{state}\n" in text
+    listed = text.split("\n.SH STATES\n", 1)[1].split("\n.SH ", 1)[0]
+    assert re.findall(r"^\.TP\n(.*)$", listed, re.MULTILINE) == list(TunnelState)
     for section in ("EXIT STATUS", "EXAMPLES", "SEE ALSO", "FILES", "ENVIRONMENT"):
         assert f"\n.SH {section}\n" in text
 
