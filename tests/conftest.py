@@ -74,11 +74,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def give_more_tries(items: list[pytest.Item]) -> None:
-    """Let a coroutine test that fails be run up to two more times.
+    """Mark coroutine tests to be run up to two more times if they fail.
 
-    Such tests run against real processes and clocks, and on a machine that stands still for seconds
-    any deadline can pass. The tests of the pure core aren't coroutines, and must pass the first
-    time. The few other tests with real processes are marked ``flaky`` themselves.
+    They run against real processes and clocks, and on a machine that stands still for seconds any
+    time limit can be exceeded. The tests of the pure core aren't coroutines, and must pass the
+    first time. The few other tests with real processes are marked ``flaky`` themselves.
     """
     for item in items:
         if inspect.iscoroutinefunction(getattr(item, "function", None)):

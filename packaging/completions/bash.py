@@ -104,7 +104,8 @@ def _flags(verb: str) -> list[str]:
 def _positionals(verb: str) -> Iterator[str]:
     offers = [_offer(a) for a in arguments(verb) if not a.flags]
     if offers:
-        # They come one after the other; what fits the second does no harm as the first.
+        # The values of all positional arguments are offered at each position: a wrong one does no
+        # harm.
         yield f"        {verb}) {'; '.join(dict.fromkeys(offers))} ;;"
 
 

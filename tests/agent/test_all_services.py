@@ -121,13 +121,13 @@ def test_another_run_of_any_of_them_is_another_run() -> None:
 
 @pytest.mark.usefixtures("system_bus")
 async def test_the_agent_tells_of_a_tunnel_of_an_instance(session_bus: PrivateBus) -> None:
-    session_bus.stop()  # without a screen the terminal is told
+    session_bus.stop()  # without a notification server, ``unshown`` gets the notifications
     titles: list[str] = []
     world = World(watches=(), unshown=lambda n: titles.append(n.title), name="", speed=50.0)
     async with serving("run-2", "acme") as acme:
         await acme.look(tunnel("site", UP))
         agent = asyncio.create_task(session.work(AgentSettings(), world))
-        await asyncio.sleep(0.5)  # 25 s for the agent, which begins by being quiet
+        await asyncio.sleep(0.5)  # that is 25 s for the agent, longer than policy.GRACE
         await acme.become(tunnel("site", DOWN), reason=Reason.PEER_DEAD)
         await until(lambda: any("acme: site" in title for title in titles))
         agent.cancel()

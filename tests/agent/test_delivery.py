@@ -96,7 +96,7 @@ async def test_the_screen_shows_what_is_wanted_and_nothing_else() -> None:
         ours.want(a="a is down", b="b is down")
         await ours.shows("a is down", "b is down")
         ours.want(b="b is down", c="c is down")
-        await ours.shows("c is down", "b is down")  # in a's place
+        await ours.shows("c is down", "b is down")  # c replaces a
         ours.want(b="b is stuck")
         await ours.shows("b is stuck")
         ours.want()
@@ -126,7 +126,7 @@ async def test_without_a_screen_each_text_is_printed_once() -> None:
             await until(lambda: len(ours.printed) == 2)
         ours.want(a="a is stuck")
         await until(lambda: len(ours.printed) == 3)
-        ours.delivery.use(ours.display)  # what is so by now
+        ours.delivery.use(ours.display)  # the state at this moment is shown
         await ours.shows("a is stuck")
     assert ours.printed == ["a is down", "b is down", "a is stuck"]
 
@@ -142,7 +142,7 @@ async def test_what_could_not_be_shown_is_printed_at_once_and_shown_when_that_wo
         await until(lambda: ours.display.attempts >= 3)
         ours.display.works = True
         await ours.shows("a is down", "b is down")
-    # It is said once, not at every attempt, and nobody can write to the terminal by it.
+    # It is logged once and not at each attempt, and the error's text can't control the terminal.
     assert caplog.messages == ["no notifications on the desktop: nobody there\\x1b[2J"]
 
 
@@ -184,7 +184,7 @@ async def test_what_could_not_be_taken_away_is_taken_away_or_shown_anew_later(
         await asyncio.sleep(0.1)
         assert list(ours.display.slots.values()) == ["a is down"]
         ours.display.works = True
-        if then:  # the server may take it away yet
+        if then:  # while the old notification is still there
             ours.want(a=then)
             await until(lambda: ours.display.attempts == 2)
             await ours.shows(then)

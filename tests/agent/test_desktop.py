@@ -89,7 +89,7 @@ async def test_text_is_escaped_where_the_server_takes_it_for_markup() -> None:
         '&lt;b&gt;evil&lt;/b&gt; &amp; &lt;img src="file:///dev/zero"&gt; '
         '&lt;a href="x"&gt;y&lt;/a&gt;'
     )
-    # No server takes a title for markup, or says that it does; some look for links all the same.
+    # No server announces that it renders markup in titles; some render links there all the same.
     assert shown.title.startswith("‹b›evil‹/b› & ‹img src=")
 
 
@@ -111,7 +111,7 @@ async def test_a_server_that_was_started_again_never_loses_a_strangers_notificat
         await until(lambda: owners[-1:] == [""])
         async with notification_server() as server:
             await until(lambda: owners[-1:] != [""])
-            server.stranger("You have mail")  # has the number now that ours had
+            server.stranger("You have mail")  # it gets the number that our notification had
             await ours.withdraw("1")
             await ours.show("1", notification("site is up"))
             assert server.titles() == ["You have mail", "site is up"]

@@ -259,7 +259,7 @@ def test_no_text_of_the_bar_is_left_out() -> None:
 
 
 def test_no_text_of_ours_stands_outside_the_tables() -> None:
-    """Look for string literals with a capital and a blank where notifications are made."""
+    """Search for string literals with a capital and a blank in modules that make notifications."""
     for name in ("notifications", "delivery", "desktop", "policy", "tunnel_notification"):
         source = (TOP / f"ipsecwatch/agent/{name}.py").read_text(encoding="utf-8")
         code = re.sub(r'""".*?"""|#[^\n]*', "", source, flags=re.DOTALL)

@@ -56,7 +56,7 @@ async def test_a_tunnel_is_told_of_once_more_when_it_has_a_name(manager: Network
         ("Office", LIBRESWAN),
         ("Home", L2TP),
     }
-    # One that is gone is asked for anew when it comes back: it may be called something else.
+    # When a tunnel comes back, its name is asked for again: it may have been renamed.
     assert names.named(story.gone(OFFICE)) == Update(path(OFFICE), None)
     back = names.named(story.listed(OFFICE, "up"))
     assert isinstance(back, Update)

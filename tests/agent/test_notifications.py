@@ -106,7 +106,7 @@ def test_every_reason_is_told_in_words_for_people(reason: Reason) -> None:
         assert words.sentence in body
         assert body.endswith(words.advice)
         assert len(body) < notifications.MAX_BODY
-    # The administrator's words, and names of units and of settings, are for the administrator.
+    # Technical terms, and names of units and settings, are only for administrators.
     said = f"{words.sentence} {words.advice}"
     assert not re.search(r"=|systemctl|journalctl|\bUDP\b|peer|tunnel|IKE|subnet|selector", said)
     assert REASON_TEXTS[reason].advice == "" or REASON_TEXTS[reason].advice not in said

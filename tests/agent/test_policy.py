@@ -40,9 +40,9 @@ IPSEC_FAILED = UnitState(Unit.IPSEC, active=False, failed=True)
 OURS_FAILED = UnitState(Unit.OURS, active=False, failed=True)
 CLEANLY_STOPPED = UnitState(Unit.IPSEC, active=False, failed=False)
 
-# Each row: the first look's state; what happens, as (second, state, reason); what is told, as
-# (second, title). The first look's grace is over after 15 s. A loss waits for 3 s, and all that is
-# told for 0.3 s for company.
+# Each row: what it shows; the state in the first snapshot; what happens, as (second, state,
+# reason); the notifications, as (second, title). Problems are reported after 15 s (GRACE). A loss
+# waits for 3 s, and each notification for 0.3 s, so that several can be put together.
 TABLE: list[tuple[str, str, list[tuple[float, str, str]], list[tuple[float, str]]]] = [
     ("a tunnel comes up", "down", [(20, "up", "none")], [(20.3, UP)]),
     ("it comes up in the first seconds", "down", [(5, "up", "none")], [(5.3, UP)]),
@@ -205,7 +205,7 @@ def test_d4_a_service_that_failed_is_missed_at_login() -> None:
     ("unit", "why", "told"),
     [
         (UnitState(Unit.OURS, active=False, failed=False), lost(), []),  # stopped, masked, disabled
-        (None, lost(), []),  # no systemd: nobody knows what is meant
+        (None, lost(), []),  # without systemd, nobody knows whether the service is meant to run
         (UnitState(Unit.OURS, active=True, failed=False), lost(), [UNKNOWN]),  # it hangs
         (UnitState(Unit.OURS, active=True, failed=False), lost(denied=True), []),
     ],
@@ -486,7 +486,7 @@ def test_instances_of_a_template_are_told_together_and_seldom() -> None:
 def test_devices_that_connect_after_a_snapshot_without_any_are_reported() -> None:
     story, audience = Story(), Audience()
     audience.hears(0, story.look(**{"rw": "waiting", "rw[1]": "up", "rw[2]": "up"}))
-    audience.hears(100, story.look("run-2", rw="waiting"))  # both left while the service was away
+    audience.hears(100, story.look("run-2", rw="waiting"))  # both left while it didn't run
     audience.hears(200, story.become("rw[3]", "up"))
     audience.hears(200, story.become("rw[4]", "up"))
     assert audience.told(500) == [(203, "VPN rw serves other devices")]
@@ -574,8 +574,8 @@ def test_a_tunnel_may_have_a_delay_of_its_own() -> None:
     assert audience.told() == [(23, DOWN), (40, "VPN lab-1 is down")]
 
 
-# What is told of a connection of NetworkManager's with managed = "losses", after it came up at 20 s
-# (which NetworkManager tells). Each row: what happens, and what is told.
+# Notifications about a connection of NetworkManager with managed = "losses", after it came up at 20
+# s (which NetworkManager reports itself). Each row: what it shows, what happens, the notifications.
 MANAGED: list[tuple[str, list[tuple[float, str, str]], list[tuple[float, str]]]] = [
     ("it comes up", [], []),
     ("it is lost", [(60, "down", "peer-dead")], [(63, DOWN)]),
@@ -632,8 +632,8 @@ def test_what_is_told_of_networkmanagers_tunnels_is_a_setting(
     assert [what for _, what in audience.told()] == told
 
 
-# The unit that runs pluto; what is told when the user of its only connection, which was lost or up,
-# disconnects it, and pluto ends 1 s later.
+# The unit that runs pluto, and the notifications when the user disconnects pluto's only connection,
+# and pluto ends 1 s later.
 @pytest.mark.parametrize(("unit", "told"), [("", []), ("ipsec.service", [STOPPED])])
 @pytest.mark.parametrize("listed", [True, False])
 @pytest.mark.parametrize("reason", ["operator", "pluto-stopped", "other"])

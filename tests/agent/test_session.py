@@ -117,7 +117,7 @@ def damage(folder: Path) -> None:
 
 
 async def _nothing(_: object) -> None:
-    """Do nothing."""
+    """Return at once: in place of an agent's end."""
 
 
 @asynccontextmanager
@@ -144,7 +144,7 @@ async def test_on_every_server_the_screen_never_contradicts(model: str, tmp_path
             server.time_passes()
             ours.script.say(story.become("site", "down", "peer-dead"))
             await server.shows("VPN office can't connect", "VPN site is down")
-            # A changed reason changes the text, and catches nobody's eye.
+            # A changed reason changes the text, without attracting attention.
             ours.script.say(story.become("office", "stuck", "authentication"))
             await until(lambda: "certificate" in next(iter(server.notifications.values())).body)
             first, second = server.notifications.values()
@@ -192,7 +192,7 @@ async def test_a_killed_agents_notices_are_taken_over(model: str, tmp_path: Path
             await until(lambda: [n.times for n in server.notifications.values()] == [2])
             await asyncio.sleep(0.3)
             (shown,) = server.notifications.values()
-            # Once more in its place, in case the server took it away with the program: quietly.
+            # It is sent again, quietly, in case the server has removed it when the old agent ended.
             assert shown.times == 2
             assert (shown.hints["urgency"] == 0) == ("stack" not in str(shown.hints))
 
@@ -274,7 +274,7 @@ async def test_a_server_that_comes_late_or_anew_gets_what_is_true_then(tmp_path:
         await until(lambda: ours.unshown[1:] == ["VPN office is down"])
         ours.script.say(story.become("site", "up"))
         async with notification_server() as server:
-            server.stranger("You have mail")  # has the number now that ours had
+            server.stranger("You have mail")  # it gets the number that our notification had
             await until(lambda: "VPN office is down" in server.titles(), 2)
             await until(lambda: "VPN site can't connect" not in server.titles(), 2)
             assert "You have mail" in server.titles()
@@ -524,7 +524,7 @@ async def test_from_the_service_to_the_screen_and_after_kill_9(tmp_path: Path) -
             await asyncio.sleep(1)
             await service.become(tunnel("site", TunnelState.UP))
             await server.shows("VPN site is connected")
-            await asyncio.sleep(0.5)  # until that is written down
+            await asyncio.sleep(0.5)  # until the agent has saved that
             ours.kill()
         assert server.titles() == ["VPN site is connected"]
         deleted = tunnel("site", reason=Reason.PEER_DELETED)
@@ -701,7 +701,7 @@ async def test_the_verb_and_a_new_login_are_noticed(
             await server.shows("VPN other can't connect", STUCK)
             mutes.mute(file, "site", mutes.Until.LOGIN, time.time())
             await server.shows("VPN other can't connect")
-            file.write_text("{")  # what can't be read changes nothing
+            file.write_text("{")  # a file that can't be read changes nothing
             await asyncio.sleep(0.1)
             mutes.save(file, [mutes.Mute("site", mutes.Until.LOGIN)])
             await ours.end()

@@ -26,13 +26,13 @@ OURS = "0.1.9"
 @pytest.mark.parametrize(
     ("on_the_bus", "installed", "newer"),
     [
-        (OURS, "99", ""),  # the service is as old as we are
+        (OURS, "99", ""),  # the service has our version
         ("", "99", ""),
-        ("99.0", OURS, ""),  # its package is upgraded, ours isn't yet
+        ("99.0", OURS, ""),  # the service's package was upgraded, ours wasn't
         ("99.0", "0.0.9", ""),  # a downgrade
         ("99.0", "99.0", "99.0"),
-        ("99.0", "0.1.10", "0.1.10"),  # as numbers
-        ("evil\x1b[2J", "99.1", "99.1"),  # the bus's word alone decides nothing
+        ("99.0", "0.1.10", "0.1.10"),  # versions are compared as numbers
+        ("evil\x1b[2J", "99.1", "99.1"),  # the version on the bus alone decides nothing
         ("99.0", "", ""),
     ],
 )

@@ -262,10 +262,10 @@ SCENARIOS: Final = (
         "pluto killed",
         (
             _up("site"),
-            # It is unknown first, but for where systemd is so quick that its word comes as well.
+            # It becomes unknown first, unless systemd reports the end of the unit early enough.
             Step("systemctl kill --signal=KILL --kill-who=main ipsec", "down", "site",
                  "TunnelDown", "pluto-stopped", "Failed with result", ways=(Way.WOKEN,)),
-            # Without systemd's word it is the next pluto that shows that this one is no more.
+            # Without systemd's report, only the next pluto shows that this one has ended.
             Step("", "down", "site", "TunnelDown", cause=f"{_named('site')}: ",
                  ways=(Way.POLLED,)),
             _up("site"),

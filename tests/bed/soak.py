@@ -91,7 +91,7 @@ def size(bed: Bed) -> tuple[str, int, int]:
 
 
 def soak(bed: Bed, operations: int, seed: int, limit: float) -> list[str]:
-    """Do the operations, and return a sentence about each disagreement afterwards.
+    """Carry out the operations, and return a sentence about each disagreement afterwards.
 
     Stop after ``limit`` seconds. Print what was done.
     """

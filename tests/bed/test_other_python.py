@@ -105,7 +105,8 @@ def inside(machine: Machine, line: str) -> str:
     ("install", "remove"),
     [
         ("dpkg --install /opt/ipsecwatch.deb", "dpkg --purge ipsecwatch"),
-        # What it needs is there, but in dpkg's database. A preset enables the unit on Fedora.
+        # rpm doesn't know the installed dependencies: they are in dpkg's database. Only on Fedora
+        # does a preset start the unit.
         (
             "rpm --install --nodeps /opt/ipsecwatch.rpm && systemctl start ipsecwatch",
             "systemctl stop ipsecwatch; rpm --erase ipsecwatch",

@@ -68,7 +68,7 @@ class Turns:
         self.took: dict[str, list[float]] = {}
 
     def time(self, name: str, work: Callable[[], object]) -> object:
-        """Do one thing, measure its processor time, and return its result.
+        """Call ``work``, measure its processor time, and return its result.
 
         The caller drops the result, so that the time for this isn't measured.
         """

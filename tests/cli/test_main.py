@@ -135,7 +135,7 @@ def test_without_a_bus_and_pluto_the_error_says_what_to_do(tmp_path: Path) -> No
     done = ipsecwatch("status", DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={tmp_path}/none")
     assert done.returncode == UNSERVED
     assert done.stderr.count("\n") == 1
-    # The bus is for everybody to ask, pluto for root alone.
+    # Everybody may ask the bus, but only root may ask pluto.
     hint = start_pluto() if os.getuid() == 0 else "systemctl status dbus"
     assert hint in done.stderr
 
@@ -192,7 +192,7 @@ def test_a_terminal_without_unicode_gets_our_own_signs_in_ascii() -> None:
     helped = ipsecwatch("wait", "--help", LC_ALL="C", PYTHONIOENCODING="ascii")
     assert 'is at "STATE_V2_ODD": ' in explained.stdout
     assert "&& rsync ..." in helped.stdout
-    # What others chose stays an escape sequence: it isn't mixed up with another name.
+    # A name that others chose is escaped and not replaced: so it can't look like another name.
     assert "\\xe4" in ipsecwatch("explain", "\u00e4rger", PYTHONIOENCODING="ascii").stderr
 
 

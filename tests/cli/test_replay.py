@@ -92,7 +92,7 @@ def test_a_lost_tunnel_has_the_true_reason(version: str, name: str, reasons: lis
 
 @pytest.mark.parametrize("version", ["4.10", "5.4"])
 def test_a_restart_of_pluto_is_the_reason_for_what_it_takes_along(version: str) -> None:
-    # By the administrator, after it was killed, and after it hung.
+    # The restarts: by the administrator, after pluto was killed, and after it hung.
     lost = [c for c in transitions(ROOT / version / "daemon.jsonl.gz") if c.goes_down]
     assert [c.reason for c in lost][:3] == ["pluto-restarted"] * 3
 

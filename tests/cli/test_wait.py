@@ -126,7 +126,7 @@ async def test_a_tunnel_that_is_up_for_a_moment_was_up(system_bus: PrivateBus) -
     async with serving() as service:
         await service.look(tunnel("a", DOWN), tunnel("b", DOWN))
         process = await wait("a", "missing", "--for", "up", "--timeout", "60", "--any")
-        await process.says()  # it has looked
+        await process.says()  # it has read the snapshot
         await service.become(tunnel("a", UP))
         await service.become(tunnel("a", DOWN), reason=Reason.PEER_DELETED)
         assert (await process.ended())[0] == EXIT_OK

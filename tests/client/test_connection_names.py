@@ -62,7 +62,7 @@ async def test_it_is_asked_for_uuids_and_its_plugins_are_told_apart(
         HOME: Known(HOME, r"<b>Zuhause</b>\x0a\x1b[2J", L2TP),
         other: Known(other, "Café", ""),
     }
-    # By name only VPNs count.
+    # Only VPNs are found by name.
     assert await called(["Café"], LONG) == []
     await manager.add("00000000-0000-4000-8000-000000000003", "Office", networkmanager.L2TP)
     assert [known.uuid for known in await called(["Office"], LONG)] == [

@@ -253,7 +253,7 @@ async def test_nonsense_in_answer_to_hello_is_an_error(
             writer.write(b"OK 0123456789abcdef0123456789abcdef\r\n")
         await reader.read(16)
         writer.write(made)
-        while await reader.read(4096):  # until the other side hangs up, which it must
+        while await reader.read(4096):  # until the other side closes, as it must
             pass
         writer.close()
         await writer.wait_closed()

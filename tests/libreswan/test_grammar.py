@@ -14,7 +14,7 @@ from tests.support.paths import TOP
 PACKAGE: Final = TOP / "ipsecwatch"
 NAME: Final = grammar.name()
 
-# A piece, what it takes as a whole, and what it doesn't.
+# A pattern, texts that it must fit as a whole, and texts that it mustn't fit.
 PIECES: Final = {
     "a prefix": (grammar.PREFIX, ("", "000 ", "006 "), ("00 ", "0000 ", "000", "000  ", "abc ")),
     "a number": (grammar.NUMBER, ("0", "4294967295"), ("", "42949672950", "-1", "٣")),

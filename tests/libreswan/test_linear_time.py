@@ -47,7 +47,8 @@ def grows_with_the_length(read: Callable[[str], object], begin: str, fill: str, 
     def fits(size: int) -> bool:
         return any(took(2 * size) < RATIO * took(size) + SLACK for _ in range(3))
 
-    # What tries each way takes minutes for a megabyte: first as much as shows it.
+    # A pattern that tries every way would take minutes for a megabyte: a short line shows that
+    # first.
     return fits(MIB // 16) and fits(size)
 
 

@@ -256,7 +256,7 @@ UNEXPECTED = (
 SHARING = "restarting all connections that share this peer"
 
 COLUMNS: dict[str, tuple[Began, Proof, Subject]] = {
-    # A stranger can have us say these
+    # Anybody can cause these lines
     RESPONDING.format("IKE_SA_INIT", "unencrypted", "NO_PROPOSAL_CHOSEN"): (
         Began.PEER, Proof.NONE, Subject.SA,
     ),
@@ -269,7 +269,7 @@ COLUMNS: dict[str, tuple[Began, Proof, Subject]] = {
     "ignoring unsecured informational payload NO_PROPOSAL_CHOSEN, length=12": (
         Began.EITHER, Proof.NONE, Subject.SA,
     ),
-    # A peer who has proved who it is
+    # Only a peer that has authenticated itself can cause these
     RESPONDING.format("CREATE_CHILD_SA", "encrypted", "TS_UNACCEPTABLE"): (
         Began.PEER, Proof.PEER, Subject.SA,
     ),
@@ -293,14 +293,14 @@ COLUMNS: dict[str, tuple[Began, Proof, Subject]] = {
         Began.EITHER, Proof.PEER, Subject.SA,
     ),
     "received Delete SA payload via #2": (Began.PEER, Proof.PEER, Subject.SA),
-    # The peer, to what we began
+    # Only the peer of an exchange that we began can cause these
     "IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED": (
         Began.WE, Proof.EXCHANGE, Subject.SA,
     ),
     "CREATE_CHILD_SA failed with error notification TS_UNACCEPTABLE": (
         Began.WE, Proof.PEER, Subject.SA,
     ),
-    # Nobody but us
+    # Nobody but this machine can cause these
     "Failed to find our PreShared Key": (Began.EITHER, Proof.LOCAL, Subject.SA),
     "we cannot identify ourselves with either end of this connection": (
         Began.EITHER, Proof.LOCAL, Subject.CONNECTION,

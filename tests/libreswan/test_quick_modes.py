@@ -45,7 +45,7 @@ TS, NONE = Reason.TRAFFIC_SELECTORS, Reason.NONE
         ((FIRST, FIRST_UP, SECOND, REFUSED), [NONE, TS, NONE]),
         ((FIRST, FIRST_UP, SECOND, *SECOND_AGAIN, REFUSED), [NONE, TS, NONE]),
         ((FIRST, FIRST_UP, SECOND, LIKES_NO_PROPOSAL), [NONE, Reason.PROPOSAL, NONE]),
-        # It isn't told whose is refused: as if the line were about its own connection.
+        # The line doesn't say which attempt is refused: it counts for the connection that it names.
         ((FIRST, SECOND, REFUSED), [TS, NONE, NONE]),
         ((FIRST, FIRST_UP, SECOND, THIRD, REFUSED), [TS, NONE, NONE]),
     ],

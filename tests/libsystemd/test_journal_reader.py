@@ -59,7 +59,7 @@ def test_it_holds_each_file_once_and_lets_go_of_one_that_journald_deletes(tmp_pa
     ):
         reader.fileno()
         reader.seek_tail()
-        # One that is killed leaves a file behind, unless it hasn't come to open it.
+        # A journald that is killed leaves a file behind, if it had already opened it.
         while len(os.listdir(journald.logs)) < 5:
             journald.restart(signal.SIGKILL)
             wait_until_it_holds_what_is_there(reader, journald.logs)

@@ -18,7 +18,7 @@ Act = tuple[float, str]
 
 
 def played(*acts: Act) -> list[float]:
-    """Do something at each time, such as "wake"; return the times of the follow-up polls."""
+    """Call a method at each of these times, such as "wake"; return the times of follow-up polls."""
     looks: list[float] = []
 
     async def play() -> None:

@@ -42,7 +42,7 @@ def situation(**more: Any) -> Situation:  # noqa: ANN401
     [
         # the first question
         ({"since_begin": float("inf"), "since_end": float("inf")}, 0.0),
-        # the tick, from question to question
+        # the interval between two polls, from begin to begin
         ({}, 5.0),
         ({"since_begin": 2.0, "since_end": 1.9}, 3.0),
         ({"since_begin": 7.0, "since_end": 6.0}, 0.0),
@@ -52,16 +52,16 @@ def situation(**more: Any) -> Situation:  # noqa: ANN401
         ({"woken": True, "since_begin": 0.1}, 0.0),
         ({"woken": True, "since_begin": 0.1, "extra_in": 0.2}, 0.2),
         ({"woken": True, "since_begin": 4.9, "extra_in": 0.2}, 0.1),
-        # the budget, which nobody breaks: 4 ms, 70 ms and half a second of pluto's
+        # the budget (2 % of pluto's time), with answers that take 4 ms, 70 ms and half a second
         ({"woken": True, "cost": 0.004, "since_end": 0.0}, 0.196),
         ({"soon": True, "cost": 0.070, "since_begin": 0.5, "since_end": 0.43}, 3.0),
         ({"cost": 0.5, "since_begin": 5.0, "since_end": 4.5}, 20.0),
         ({"cost": 0.5, "since_begin": 25.5, "since_end": 25.0, "woken": True}, 0.0),
         ({"cost": 1000.0}, 300.0),
-        # a pluto that is stopped costs nothing: the tick goes on
+        # polling a stopped pluto costs nothing: the interval stays
         ({"trouble": Trouble.STOPPED}, 5.0),
         ({"trouble": Trouble.STOPPED, "woken": True}, 0.0),
-        # one that is ill is left in peace for longer and longer
+        # a pluto that can't be asked is polled more and more rarely
         ({"trouble": Trouble.UNREACHABLE, "failures": 1}, 5.0),
         ({"trouble": Trouble.UNREACHABLE, "failures": 2}, 10.0),
         ({"trouble": Trouble.UNREACHABLE, "failures": 4}, 40.0),
@@ -70,11 +70,11 @@ def situation(**more: Any) -> Situation:  # noqa: ANN401
         ({"trouble": Trouble.UNREACHABLE, "failures": 3, "soon": True}, 20.0),
         ({"trouble": Trouble.UNREACHABLE, "failures": 3, "interval": 600.0}, 600.0),
         ({"trouble": Trouble.TOO_LONG, "failures": 1, "cost": 1.0}, 49.0),
-        # what breaks off is probably being restarted
+        # a pluto whose answer is cut off is probably restarting
         ({"trouble": Trouble.CUT, "failures": 1}, 1.0),
         ({"trouble": Trouble.CUT, "failures": 2}, 2.0),
         ({"trouble": Trouble.CUT, "failures": 9}, 60.0),
-        # wakers may look after it, but not every moment
+        # wakers make the next poll earlier, but not without a pause
         ({"trouble": Trouble.UNREACHABLE, "failures": 5, "woken": True}, 1.0),
         ({"trouble": Trouble.UNREACHABLE, "failures": 5, "woken": True, "since_end": 3.0}, 0.0),
     ],
@@ -224,7 +224,7 @@ async def test_a_storm_of_wakers_makes_five_extra_polls_a_second_at_most() -> No
     for begin in in_storm:
         assert sum(begin <= t < begin + 0.999 for t in in_storm) <= 5
     assert 40 <= len(in_storm) <= 43
-    # No news waits longer than this to be seen.
+    # No change waits longer than this for a poll.
     assert max(b - a for a, b in pairwise(in_storm)) < 0.26
 
 
@@ -243,7 +243,7 @@ async def test_pluto_spends_a_fiftieth_of_its_time_on_us_in_a_storm_too(
             await asyncio.sleep(0.01)
 
     await during(poller, scene())
-    # The first few answers prove nothing about those that have to wait.
+    # The first answers aren't counted: the cost isn't known yet.
     known = pluto.asked[SAMPLES:]
     assert len(known) > 5
     assert took * (len(known) - 1) / (known[-1] - known[0]) <= 0.0201
@@ -251,7 +251,7 @@ async def test_pluto_spends_a_fiftieth_of_its_time_on_us_in_a_storm_too(
 
 @on_virtual_time
 async def test_one_answer_that_came_late_does_not_blind_us() -> None:
-    # pluto was stopped for two seconds, or looked up a name: that is not what an answer costs.
+    # pluto was stopped for two seconds, or resolved a name: this isn't the cost of an answer.
     usual, late = answer(took=0.004, waited=0.001), answer(took=2.0, waited=1.9)
     pluto = Pluto([usual, usual, late, usual])
     await during(pluto.poller(), asyncio.sleep(18))
@@ -260,7 +260,7 @@ async def test_one_answer_that_came_late_does_not_blind_us() -> None:
 
 @on_virtual_time
 async def test_two_answers_that_came_late_do_not_blind_us_either() -> None:
-    # pluto waited for its updown scripts, and was asked for the second time only.
+    # pluto waited for its updown scripts in its first two answers.
     late = answer(took=1.88, waited=1.87)
     pluto = Pluto([late, late, answer(took=0.01)])
     await during(pluto.poller(), asyncio.sleep(24))

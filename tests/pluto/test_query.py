@@ -172,7 +172,7 @@ async def test_another_user_than_root_is_believed_in_a_folder_of_his_own_alone(
 
 async def test_a_path_that_is_no_socket_is_an_error_in_one_line(tmp_path: Path) -> None:
     script(tmp_path, "")
-    # The kernel refuses: no socket, nobody who listens.
+    # The kernel refuses the connection, because this isn't a socket.
     assert (await refusal(PlutoClient(str(tmp_path / "whack")))).trouble is Trouble.STOPPED
     assert (await refusal(PlutoClient(f"/{'x' * 200}"))).trouble is Trouble.UNREACHABLE
 
@@ -190,7 +190,7 @@ async def test_a_stopped_process_is_given_up_and_found_again(path: Path) -> None
             first = await refusal(pluto_client)
             assert SHORT <= time.monotonic() - began < SHORT + 1
             assert (first.trouble, first.pluto) == (Trouble.UNREACHABLE, PlutoState.UNREACHABLE)
-            # Its queue has six places. It is not filled up with questions of ours.
+            # Six connections can wait in pluto's queue. Our questions mustn't fill it.
             for _ in range(10):
                 began = time.monotonic()
                 assert (await refusal(pluto_client)).trouble is Trouble.UNREACHABLE
@@ -199,7 +199,8 @@ async def test_a_stopped_process_is_given_up_and_found_again(path: Path) -> None
             await asyncio.wait_for(recovered.wait(), 5)
             assert (await pluto_client.ask()).text == LINE * 5000
         met = pluto.end()
-    # Nobody had gone away when it answered: a real one logs a line for every one it can't write.
+    # All clients were still there when it answered: a real pluto logs each answer that it can't
+    # send.
     assert [(m["sent"], m["error"]) for m in met] == [(len(LINE) * 5000, "")] * 2
 
 
@@ -465,7 +466,7 @@ async def test_a_whack_that_hangs_is_killed_with_all_its_children(tmp_path: Path
         began = time.monotonic()
         e = await refusal(over_whack(tmp_path, body, timeout=SHORT))
         assert SHORT <= time.monotonic() - began < SHORT + 1
-    assert e.trouble is Trouble.STOPPED  # what the socket says stands
+    assert e.trouble is Trouble.STOPPED  # the result of the socket is kept
     assert not alive((tmp_path / "child").read_text().strip())
 
 

@@ -110,7 +110,7 @@ async def test_a_tunnel_comes_up_and_goes_down_over_the_bus(world: World) -> Non
         "<6>Watching began: 1 tunnel, 1 down.",
         "<6>Tunnel site is down at its first poll.",
         "<5>Tunnel site is up.",
-        # It is no longer to be up: somebody took it down.
+        # Its policy no longer has UP: somebody took it down.
         "<6>Tunnel site is down: It was taken down on this machine.",
     ]
 
@@ -387,7 +387,8 @@ async def test_what_the_last_entry_may_tell_otherwise_is_written_at_the_first_lo
         third = await serve(wait=0.5)
         assert (FIRST_LOOK, "unknown") in written()
         assert sent[0]["IPSECWATCH_PREVIOUS_RUN_ID"] == second != third
-        # What was kept is of the second: up. The last entry says something else.
+        # The state file of the second run says "up", and the last journal entry says something
+        # else.
         world.says = UP
         await serve()
         assert written() == [(BEGAN, ""), (FIRST_LOOK, "up"), (ENDED, "")]
@@ -423,7 +424,7 @@ async def test_a_unit_that_was_inactive_for_a_moment_has_its_tunnels_down(
     await service._polled(AskError(Trouble.STOPPED, "nobody listens"), time.time(), mono + 1)
     (tunnel,) = service._tracker.tunnels.values()
     assert tunnel.state is (TunnelState.DOWN if inactive else TunnelState.UNKNOWN)
-    # That it is down is known, and worth remembering; that nothing is known isn't.
+    # That it is down is known, and is saved. That nothing is known isn't saved.
     assert service._outbox.get_nowait().known
     assert service._outbox.get_nowait().known is inactive
 

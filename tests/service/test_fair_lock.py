@@ -49,7 +49,7 @@ async def test_who_gives_up_waiting_costs_nobody_a_turn() -> None:
         await asyncio.sleep(0)
         tasks[0].cancel()
         await asyncio.sleep(0)
-    tasks[1].cancel()  # it was its turn just now
+    tasks[1].cancel()  # this one has just got the lock
     await asyncio.wait(tasks)
     assert served == ["c"]
     await asyncio.wait_for(ask("d"), 1.0)

@@ -263,7 +263,7 @@ async def his_hint() -> str:
 
 
 def test_no_rule_lets_others_call_what_is_not_named_in_it() -> None:
-    # A bus that doesn't know an attribute leaves it out: dbus-broker, send_destination_prefix.
+    # A bus ignores attributes that it doesn't know, as dbus-broker ignores send_destination_prefix.
     known = {
         "send_destination", "send_type", "send_interface", "send_member", "send_path",
         "receive_sender", "own", "own_prefix",

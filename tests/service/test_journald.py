@@ -206,7 +206,7 @@ def test_what_finds_no_room_is_counted_and_told(
 
 @needs_journald
 def test_entries_outlive_a_journald_that_hung_and_was_killed(journald: PrivateJournald) -> None:
-    # systemd holds the socket, and with it what waits there.
+    # systemd keeps the socket open, and so the messages that wait in it.
     sender = Sender(journald.socket, stream := io.StringIO())
     journald.hang()
     for i in range(5):

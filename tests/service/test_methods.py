@@ -154,7 +154,7 @@ async def test_who_wants_no_reply_gets_none_not_even_an_error(
 ) -> None:
     async with serving() as service, calling() as caller:
         await service.look(tunnel("office"))
-        # The bus itself drops an answer that nobody waits for: look where it would be sent.
+        # The bus drops an answer for which nobody waits. Therefore the sending itself is observed.
         assert service.bus._connection is not None
         sent: list[Message] = []
         send = service.bus._connection._send

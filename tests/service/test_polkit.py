@@ -124,7 +124,7 @@ async def test_who_is_in_no_session_needs_an_administrators_password(
         async with serving() as service, calling() as root:
             await service.look(tunnel("office"))
             assert await stranger.run(his_details) == "InteractiveAuthorizationRequired"
-            # Nobody of his session shows a dialog.
+            # No agent in this user's session shows a dialog.
             assert await stranger.run(his_interactive_details) == "AccessDenied"
             assert await ask(root.connection) == [OFFICE]
 

@@ -58,7 +58,8 @@ async def test_thousands_of_tunnels_keep_the_loop_from_nobody(tmp_path: Path) ->
             reply = await client.connection.call(*DETAILS, within=60.0)
             assert len(reply.body[0]) == TUNNELS
             busy.append((await service.figures()).busy)
-    # All at once it would be three times that; on an idle machine it is a twentieth of it.
+    # In a single step it would take three times that; on an idle machine it takes a twentieth of
+    # that.
     assert max(busy) < work(up) / 3, busy
 
 

@@ -46,7 +46,7 @@ async def steal_the_name(_victim: str) -> None:
                 reply = await connection.call_bus("RequestName", "su", name, flags)
             except ErrorReplyError:
                 continue
-            # Root may ask; the owner doesn't let go of it.
+            # The policy lets root ask, but the owner doesn't give the name up.
             assert reply.body != [1] or name != NAME, "the name was given away"
             await connection.call_bus("ReleaseName", "s", name)
     await connection.close()

@@ -88,7 +88,7 @@ class Machine:
         A failure isn't an error. Raise TimeoutExpired after 30 s.
         """
         return subprocess.run(
-            # Its root as well: in a chroot that isn't the root of its mount namespace.
+            # --root is needed if the container's root isn't the root of its mount namespace.
             ["nsenter", f"--target={self._container.init}", "--mount", "--uts", "--ipc", "--net",
              "--pid", "--cgroup", "--root", "--wd=/", "--", *argv],
             capture_output=True,

@@ -29,7 +29,7 @@ _PYTHON: Final = "/usr/bin/python3"
 _POLICY: Final = f"""<busconfig><policy context="default">
 <allow own="{SERVICE}"/><allow send_destination="{SERVICE}"/></policy></busconfig>"""
 
-# What the plugins keep of a connection, by their sources (1.2.24 and 1.20.8).
+# What the plugins save of a connection, according to their sources (1.2.24 and 1.20.8).
 DATA: Final = {
     LIBRESWAN: {
         "ikev2": "insist", "leftcert": "laptop", "leftid": "%fromcert", "right": "vpn.example.com",

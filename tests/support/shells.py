@@ -79,7 +79,7 @@ class _Terminal:
         lines = len(self._lines())
         os.write(self._terminal, keys.encode() + SHOW.encode())
         self._read(lambda _: len(self._lines()) > lines)
-        os.write(self._terminal, b"\x05\x15")  # the line is emptied from its end on
+        os.write(self._terminal, b"\x05\x15")  # go to the line's end, and empty it
         return self._lines()[-1].rstrip(" ")
 
     def _lines(self) -> list[str]:

@@ -66,7 +66,7 @@ class Worker:
         """Sort the tests with in_order()."""
         items[:] = in_order(items)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest-timeout, which is not to count it
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # so that pytest-timeout doesn't count the wait
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Wait until the test may run, then run it."""
         with self._turns.turn(alone=_is_alone(item)):

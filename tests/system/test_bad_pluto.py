@@ -33,7 +33,7 @@ LIMIT = 0.05
 @pytest.fixture
 def gauge() -> Iterator[Gauge]:
     gc.collect()
-    gc.freeze()  # what other tests left is not the service's
+    gc.freeze()  # objects of other tests aren't the service's
     made = Gauge()
     yield made
     made.remove()
@@ -91,7 +91,7 @@ async def test_whatever_pluto_does_the_loop_goes_on(
     options, told = ILL[case]
     timeout = 30.0 if "MB" in case else 0.3
     with BadPluto(tmp_path / "pluto.ctl", packets=packets, **options) as pluto:
-        await asyncio.sleep(0)  # what it took to make that text up isn't the service's
+        await asyncio.sleep(0)  # so that the time to make this text isn't measured as the service's
         gauge.busy = 0.0
         async with serving(pluto.path, timeout=timeout) as service:
             polls = 1 if "MB" in case else 2

@@ -350,7 +350,7 @@ def test_a_hook_runs_without_rights_for_what_happens(machine: Machine) -> None:
     owner = run(machine, "systemctl", "show", "--value", "--property=MainPID", "ipsecwatch-hook@*")
     subscribed = f"/proc/{owner.strip()}/fd"
     wait_for(machine, lambda: "socket" in run(machine, "ls", "-l", subscribed))
-    time.sleep(1)  # it has looked
+    time.sleep(1)  # it has read the snapshot
     machine.path("/run/moment").write_text(str(UP_AT))
     wait_for(machine, told.exists)
     machine.path("/run/moment").write_text(str(DOWN_AGAIN_AT))
@@ -389,7 +389,7 @@ def test_an_instance_watches_a_pluto_of_its_own(machine: Machine, acme: int) -> 
     assert entry["_SYSTEMD_UNIT"] == "ipsecwatch@acme.service"
     assert entry["IPSECWATCH_INSTANCE"] == "acme"
     assert entry["IPSECWATCH_REASON"] == "operator"  # from the log of its own pluto's unit
-    # What one leaves behind the other doesn't take along.
+    # The end of one service doesn't remove the files of the other.
     run(machine, "systemctl", "stop", "ipsecwatch")
     assert not machine.path("/run/ipsecwatch").exists()
     assert (machine.path("/run/ipsecwatch-acme") / "state.json").exists()
@@ -428,7 +428,7 @@ def test_a_sandbox_that_cannot_be_had_is_tried_once_and_the_drop_in_does_without
 ) -> None:
     assert refusing.run("systemctl", "start", "ipsecwatch").returncode != 0
     assert property_of(refusing, "ExecMainStatus") == "226"
-    # Where it was to be tried again it would wait for that: "activating", and later a restart.
+    # If systemd were going to try again, the state would be "activating".
     assert property_of(refusing, "ActiveState") == "failed"
     drop_ins = refusing.path("/run/systemd/system/ipsecwatch.service.d")
     drop_ins.mkdir(parents=True)

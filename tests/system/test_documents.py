@@ -121,7 +121,7 @@ def test_no_document_is_cited_that_is_not_here() -> None:
 ROOMS: Final = (
     "libreswan", "tracking", "dbus", "recording", "history", "libsystemd", "pluto", "service",
     "report.py", "tunnel.py", "states.py", "reasons.py", "sanitize.py", "config.py", "jsonutil.py",
-    "backoff.py", "client", "agent", "cli", "../tests/support",
+    "backoff.py", "client", "agent", "cli", "../tests", "../packaging",
 )  # fmt: skip
 """Folders and modules in which this is checked, as seen from ``ipsecwatch/``."""
 VAGUE: Final = {

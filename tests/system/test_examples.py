@@ -57,7 +57,7 @@ async def running(*command: str) -> AsyncGenerator[Example]:
         if process.returncode is None:
             os.killpg(process.pid, 9)
         await process.wait()
-        # The transport of its pipe is closed by the loop, a turn later.
+        # The event loop closes the pipe a little later.
         await asyncio.sleep(0.05)
 
 
@@ -88,7 +88,7 @@ async def test_the_python_subscriber_finds_a_service_that_was_started_again(
                 while (line := await example.line()) != "office up":
                     assert line == "office down unloaded"
                 await service.become(tunnel("office", DOWN), reason=Reason.PEER_DEAD)
-                # It may have looked once more meanwhile.
+                # It may have taken another snapshot meanwhile.
                 while not (line := await example.line()).startswith("office down"):
                     assert line == "office up"
         system_bus.stop()

@@ -86,7 +86,7 @@ def test_what_is_forged_within_a_connection_doesn_t_make_an_answer_doubtful(
 def test_what_is_forged_in_two_places_moves_no_other_tunnel(dialect: str, thorough: bool) -> None:
     """One forged line can confirm the other."""
     for n, what in enumerate(FORGED):
-        # Each of a dialect, and each pair in some dialect.
+        # Each line is tried in each dialect, and each pair of lines in one of them.
         others = list(FORGED) if thorough else list(FORGED)[(n + DIALECTS.index(dialect)) % 5 :: 5]
         for other in others:
             held(
@@ -156,7 +156,7 @@ def test_a_peer_that_comes_and_goes_makes_no_transition_of_another(
         moved += tracker.observe(Poll(1e9 + second, float(second), report, pid=1))
     for change in moved:
         if change.tunnel.key in OTHERS and change.old is not None:
-            # Of an answer that cannot be believed nothing is known: no up, no down.
+            # If the answer isn't believed, the state is unknown: neither up nor down.
             assert TunnelState.UNKNOWN in (change.old, change.new)
             assert "\n" in "".join(parts)
     now = {key: t.state.value for key, t in tracker.tunnels.items() if key in OTHERS}

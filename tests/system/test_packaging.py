@@ -73,7 +73,7 @@ def test_every_package_has_the_programs_version() -> None:
 
 
 def test_a_notification_server_is_recommended_and_not_a_desktop() -> None:
-    # The first of several alternatives is what a bare server gets: GNOME is 1,000 packages.
+    # A server without a desktop would get the first alternative. GNOME would be 1,000 packages.
     recommended = re.findall(r"^Recommends: (.+)$", read(DEBIAN / "control"), re.MULTILINE)
     assert recommended == ["notification-daemon"]
 
@@ -143,7 +143,7 @@ def test_with_xfrm_events_the_service_is_exposed_to_1_7_of_10_at_most(tmp_path: 
     said = run("systemd-analyze", "--no-pager", "security", "--offline=true", unit)
     level = re.search(r"exposure level for ipsecwatch\.service: ([0-9.]+)", said)
     assert level, said
-    assert 1.0 < float(level[1]) <= 1.7, said  # less, and the drop-in wasn't looked at
+    assert 1.0 < float(level[1]) <= 1.7, said  # lower: the drop-in was ignored
 
 
 # --- The packages themselves ----------------------------------------------------------------
@@ -431,7 +431,7 @@ def test_the_packages_of_both_families_hold_the_same_files(
 def test_the_agents_libraries_find_all_they_need(debs: dict[str, Path], tmp_path: Path) -> None:
     for deb in debs.values():
         run("dpkg-deb", "--extract", deb, tmp_path)
-    # Nothing of the distribution's but the standard library: site-packages are another Python's.
+    # Only the distribution's standard library may be used: site-packages are for another Python.
     path = f"import sys; sys.path.insert(0, {str(tmp_path) + PRIVATE!r})"
     code = f"{path}; import ipsecwatch.agent.desktop"
     assert run("/usr/bin/python3", "-ISBc", code) == ""
@@ -502,7 +502,7 @@ def test_a_package_is_installed_upgraded_removed_and_purged(machine: Machine) ->
     assert inside(machine, "systemctl", "is-enabled", "ipsecwatch") == "enabled"
     assert inside(machine, "systemctl", "is-active", "ipsecwatch") == "active"
     assert inside(machine, "systemctl", "--global", "is-enabled", "ipsecwatch-agent") == "enabled"
-    # Whatever libreswan does here, the service has a word for it.
+    # Whether libreswan runs here or not, the service answers.
     assert '"source": "service"' in inside(machine, "ipsecwatch", "status", "--json")
     assert "is up" in inside(machine, "journalctl", "--list-catalog", UP)
     seen = machine.run("ipsecwatch", "doctor").stdout
@@ -513,7 +513,7 @@ def test_a_package_is_installed_upgraded_removed_and_purged(machine: Machine) ->
     for told in ("✓ service", "✓ bus name", "✓ bus policy", "○ rights", "○ journal"):
         assert told in seen, seen
 
-    # The service runs on what is its own, and nobody else sees it.
+    # The service uses the libraries of its package, and no other program finds these.
     launcher = inside(machine, "head", "-n1", "/usr/bin/ipsecwatch")
     assert launcher == read(PACKAGING / "launcher").splitlines()[0] == "#!/usr/bin/python3 -IB"
     nothing = machine.run("/usr/bin/python3", "-IBv", "-c", "pass").stderr

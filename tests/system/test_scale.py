@@ -36,7 +36,7 @@ async def test_10000_tunnels_come_and_all_go_down_and_up_again() -> None:
                     within=60.0,
                 )
                 _, told, tunnels = reply.body
-                # The answer came behind all signals.
+                # All signals came before the answer.
                 changes = [s.body for s in client.heard if s.member == "TunnelStateChanged"]
                 assert [c[5] for c in changes] == list(range(serial + 1, serial + TUNNELS + 1))
                 assert {c[3] for c in changes} == {str(state)}

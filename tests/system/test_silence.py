@@ -60,7 +60,8 @@ def bus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     brokered = request.param == "dbus-broker"
     if why := dbus_broker.missing() if brokered else dbus_daemon.missing():
         pytest.skip(why)
-    # The bus bears less than others do (127 MiB), so that it needn't take a minute to silence us.
+    # This bus allows less unread data than usual (127 MiB): else it would take a minute to silence
+    # us.
     limits = {"max_incoming_bytes": 16 << 20}
     with PrivateBroker() if brokered else PrivateBus(system=True, limits=limits) as made:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", made.address)
@@ -122,7 +123,7 @@ async def answered_to_root() -> None:
     async with asyncio.timeout(30):
         while True:
             try:
-                # A bus that so many keep busy reads some kilobytes a second from each.
+                # A bus with so many busy clients reads only some kilobytes a second from each.
                 async with calling() as caller:
                     await caller.connection.call(NAME, ROOT, MANAGER, "GetSnapshot", within=30.0)
                     return
@@ -147,9 +148,9 @@ async def test_whoever_asks_and_never_reads_silences_nobody(
             after = await service.figures()
     report(f"{connections} connections that never read", count, seconds, waits)
     assert max(waits["learnt"]) < LEARNT
-    # To read a snapshot takes a bus that so many keep busy its time, whoever sends it. And who has
-    # asked the broker before the name passes on, and doesn't ask again as root here, waits until
-    # they are cut off.
+    # A bus with so many busy clients needs some time to deliver a snapshot, whoever sends it. And a
+    # client of dbus-broker whose call came before the name moved, and who doesn't call again, as
+    # root does here, waits until the attackers are disconnected.
     answered = LEARNT if connections == 2 else 3 * LEARNT
     assert max(waits["root"] + waits["bystander"]) < answered
     if isinstance(bus, PrivateBroker):
@@ -165,7 +166,8 @@ async def test_bodies_that_take_long_to_unpack_make_nobody_wait(bus: PrivateBus)
             figures = await service.figures()
     report("costly bodies", count, 5.0, waits)
     assert count > 20
-    # Megabytes of others in the bus's own queue take it up to 3 s; reading faster helps nobody.
+    # The bus needs up to 3 s for megabytes of others in its own queue, however fast the service
+    # reads.
     assert max(waits["root"] + waits["bystander"]) < 6.0
     assert max(waits["learnt"]) < 1.0
     assert figures.busy < 0.2

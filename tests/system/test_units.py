@@ -193,7 +193,7 @@ def test_no_mount_option_of_the_service_stands_between_it_and_plutos_socket() ->
         for value in values
         for path in value.split()
     ]
-    assert "/run" in named  # ProtectSystem=strict forgets it; see the unit
+    assert "/run" in named  # ProtectSystem=strict alone can leave it out: see the unit
     assert [path for path in named if path.startswith("/run/")] == []
     assert not Settings().control_socket.startswith(tuple(set(named) - {"/run"}))
 
@@ -218,7 +218,7 @@ def test_the_agent_comes_and_goes_with_a_persons_graphical_session() -> None:
 
 
 def test_the_agents_unit_asks_for_nothing_that_takes_a_user_namespace() -> None:
-    # A user's own manager can't mount; where it may not make a user namespace either, such options
-    # keep the unit from starting, or do nothing and say so at each start.
+    # A user's systemd can't mount anything. If it can't make a user namespace either, a unit with
+    # such options doesn't start, or systemd ignores them and logs that at each start.
     mounting = re.compile("Protect|PrivateTmp|PrivateDevices|PrivateNetwork|PrivateUsers|.*Paths")
     assert [key for key in options(AGENT) if mounting.match(key)] == []

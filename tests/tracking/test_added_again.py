@@ -167,7 +167,7 @@ def test_a_pluto_that_comes_without_it_is_not_waited_for_twice() -> None:
 
 @pytest.mark.parametrize("second", ["site", "other"])  # from 5.0 on; 4.x
 def test_one_that_waits_for_the_ike_sa_of_another_has_its_reason(second: str) -> None:
-    # Child SAs of several connections share an IKE SA with one peer: only one negotiates it.
+    # Several connections with one peer share an IKE SA, and only one of them negotiates it.
     other = connection("other", policy="UP")
     wish = [Pending(7, "other", (), "Child SA"), Pending(7, second, (), "Child SA")]
     asking = [ike(7, "other", stage=Stage.HALF_OPEN, role=Role.INITIATOR)]
@@ -198,7 +198,7 @@ def test_sas_that_came_and_went_between_two_polls_are_counted_and_make_no_transi
     tracker = Tracker()
     first = [ike(1, "site"), child(5, "site", 1)]
     tracker.observe(poll(0, [ADDED], first))
-    assert tracker.missed == 0  # what was before the first look wasn't missed
+    assert tracker.missed == 0  # SAs from before the first poll don't count as missed
     assert history(poll(5, [ADDED], first), tracker=tracker) == []
     assert tracker.missed == 0
     rekeyed = [ike(1, "site"), child(9, "site", 1)]

@@ -87,8 +87,8 @@ DELETED = '"site" #1: received Delete SA payload: self-deleting ISAKMP State #1'
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        ((V1, DELETED), Reason.PEER_DELETED),  # it had no address to lend, for example
-        ((V1, QUICK, DELETED), Reason.NONE),  # a Child SA outlives it
+        ((V1, DELETED), Reason.PEER_DELETED),  # for example because the peer had no free address
+        ((V1, QUICK, DELETED), Reason.NONE),  # the Child SA outlives the IKE SA
         ((DELETED,), Reason.NONE),
     ],
 )

@@ -38,9 +38,9 @@ def test_time_spent_asleep_makes_nothing_stuck() -> None:
 @pytest.mark.parametrize(
     ("tried", "stuck_at"),
     [
-        (None, 40),  # nothing logged: since the poll that shows it
+        (None, 40),  # nothing was logged: it counts from the poll that shows it
         (START + 7.5, 37.5),
-        (START + 2, 35),  # before the last poll, which didn't show it: another try, or a clock
+        (START + 2, 35),  # before a poll that didn't show it: another attempt, or a set clock
         (START + 900, 40),
     ],
 )

@@ -66,8 +66,8 @@ OLD = replace(LEFT, ike_version=IkeVersion.V1)
 @pytest.mark.parametrize(
     ("after", "version"),
     [
-        (AWAY, "5.4"),  # its address went
-        (OLD, "4.10"),  # the peer's Delete may do it
+        (AWAY, "5.4"),  # our address was removed
+        (OLD, "4.10"),  # in this release, the peer's Delete may remove UP
         (replace(OLD, ike_version=IkeVersion.BOTH), "3.20"),
     ],
 )

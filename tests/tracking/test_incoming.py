@@ -103,10 +103,10 @@ ESTABLISHED = '"site" #1: initiator established IKE SA; authenticated peer using
     ("before", "reason"),
     [
         ((OURS, ESTABLISHED), Reason.PROPOSAL),
-        ((OURS,), Reason.NONE),  # the IKE SA isn't there: it is no Child SA of ours
+        ((OURS,), Reason.NONE),  # there is no IKE SA, so it isn't a Child SA that we negotiate
         ((OURS, ESTABLISHED.replace("#1", "#3")), Reason.NONE),  # the peer began that one
         ((OURS, ESTABLISHED, PROVED.replace("#7", "#2")), Reason.PROPOSAL),
-        # That of IKE_AUTH has come: what fails now is another one, which the peer began.
+        # Our Child SA of IKE_AUTH is established: another one fails, which the peer began.
         ((OURS, ESTABLISHED, '"site" #3: initiator established Child SA using #1'), Reason.NONE),
         ((OURS, ESTABLISHED, OURS.replace("#1", "#3")), Reason.NONE),
     ],

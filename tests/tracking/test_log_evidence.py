@@ -420,7 +420,8 @@ def test_findings_are_bounded_and_the_first_of_each_stays() -> None:
     log = told("#1: liveness action - clearing connection kind CK_PERMANENT")
     for n in range(100):
         told(f"#1: received whack to delete {n}", log=log)
-    assert len(log._findings) == MAX_EACH + 1  # of the SA, and of the connection
+    # That is MAX_EACH about the SA, and one about the connection.
+    assert len(log._findings) == MAX_EACH + 1
     for n in range(3, 2 * MAX_FINDINGS):
         told(f'"rw"[{n}] 192.0.2.7 #{n}: ESP traffic information: in=0B out=0B', log=log)
     assert len(log._findings) == MAX_FINDINGS
@@ -443,7 +444,7 @@ def test_the_lifetime_is_the_reason_if_it_ran_out_and_nobody_deleted() -> None:
         assert why(dropped, gone, off=off, ikev1=True) is (ran_out or Reason.OTHER)
         assert why(by_us, gone, off=off, ikev1=False) is (ran_out or Reason.OPERATOR)
         assert why(by_peer, dropped, gone, off=off, ikev1=True) is Reason.PEER_DELETED
-        assert why(gone, off=off, ikev1=False) is Reason.PEER_DELETED  # all that is told of IKEv2
+        assert why(gone, off=off, ikev1=False) is Reason.PEER_DELETED  # IKEv2 logs no more
 
 
 def test_a_child_that_was_to_be_rekeyed_ran_out_if_no_timer_shows_its_end() -> None:
@@ -504,7 +505,7 @@ def test_the_sa_of_another_connection_counts_by_its_serial() -> None:
     assert log.loss(held(2, name="multi/1x1"))[0] is Reason.PEER_DELETED
 
 
-# What must not look like a loss: the new Child comes first, whatever ends then.
+# These mustn't look like a loss: the new Child SA comes first, whatever SA ends then.
 SUCCESSIONS: dict[str, tuple[tuple[str, ...], frozenset[int], frozenset[int]]] = {
     "4.10 rekeyed by us": (
         (
@@ -643,7 +644,7 @@ def failure(*lines: str, names: Iterable[str] = ("site",)) -> Reason:
     return told(*lines).attempts.failure(frozenset(names), 0)[0]
 
 
-# Attempts of which several lines tell, and which of them counts.
+# Attempts about which several lines are logged, and the reason that counts.
 ATTEMPTS: dict[str, tuple[Reason, tuple[str, ...]]] = {
     "4.10 no algorithm in common": (
         Reason.PROPOSAL,

@@ -131,7 +131,8 @@ def test_what_is_lost_or_stuck_has_its_true_cause(name: str) -> None:
     (lost, stuck), (true_lost, true_stuck) = causes(told), true_causes(name)
     assert lost == true_lost
     assert stuck <= true_stuck
-    assert bool(stuck) == bool(true_stuck) or name == "4.10/autostart"  # up again just in time
+    # In 4.10/autostart, the tunnel is up again just before it would be stuck.
+    assert bool(stuck) == bool(true_stuck) or name == "4.10/autostart"
     for change in told:
         if change.reason in {"operator", "peer-deleted", "peer-dead"}:
             assert change.detail, "the line that tells it isn't told"
@@ -157,7 +158,7 @@ def test_so_it_has_with_other_polls_and_a_log_ahead_or_behind(
     told = list(changes(name, tick, first, late))
     (lost, stuck), (true_lost, true_stuck) = causes(told), true_causes(name)
     if late > 0 and "pluto-restarted" in true_lost:
-        true_lost = true_lost | {"pluto-stopped"}  # of the start the log hasn't told yet
+        true_lost = true_lost | {"pluto-stopped"}  # the log line about the start hasn't come yet
     assert lost <= true_lost
     assert stuck <= true_stuck
     assert bool(lost) == bool(true_lost) or tick > 1

@@ -95,7 +95,7 @@ def test_without_an_address_of_this_machine_no_stage_matters() -> None:
 
 RECORDED = {
     "3.20/wrongpsk": Reason.AUTHENTICATION,
-    "4.10/badprop": Reason.NO_ANSWER,  # refused in the clear, which pluto doesn't believe
+    "4.10/badprop": Reason.NO_ANSWER,  # refused without encryption, which pluto doesn't believe
     "4.10/badesp": Reason.CHILD_MISSING,
     "4.10/hole": Reason.NO_ANSWER,
     "4.10/hole1": Reason.NO_ANSWER,

@@ -51,7 +51,7 @@ def test_a_new_tunnel_that_is_down_is_not_announced() -> None:
 
 
 def test_timers_are_as_old_as_the_status_that_has_them() -> None:
-    # Between two questions for the whole status, the service passes the last one again.
+    # Between two polls of the whole status, the service passes the last report again.
     tracker = Tracker()
     first = replace(poll(0, [SITE], UP), boot=1000.0)
     tracker.observe(first)
@@ -239,7 +239,7 @@ def test_tunnels_of_a_pluto_that_is_gone_stay_down_while_its_unit_starts_again()
     assert history(
         poll(0, [SITE], UP), away, no_answer(6), poll(7, [SITE]), tracker=tracker
     ) == ["->up", "up>down:pluto-stopped"]  # fmt: skip
-    # The next time it has to be found out anew.
+    # The next time, the tracker must wait again before it concludes that pluto is gone.
     assert history(no_answer(10), tracker=tracker) == ["down>unknown:pluto-stopped"]
 
 
@@ -271,7 +271,7 @@ def test_the_moment_is_told_at_which_a_missing_connection_is_no_longer_waited_fo
     other = connection("other")
     history(poll(0, [SITE, other], UP, pid=1), no_answer(5), tracker=tracker)
     assert history(poll(6, [WANTED], pid=2), tracker=tracker)[-1] == "down>connecting"
-    assert tracker.due == 9  # and not when it will be stuck
+    assert tracker.due == 9  # and not the later time at which it becomes stuck
     assert history(poll(9, [WANTED], pid=2), tracker=tracker) == ["unknown>gone:unloaded"]
 
 

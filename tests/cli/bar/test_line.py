@@ -24,7 +24,8 @@ def picture(*events: Event, wanted: str = "") -> Line:
     return made.line()
 
 
-# States of tunnels, with a reason after a colon; what the bar says of all of them.
+# The states of tunnels, with a reason after a colon; then the state, text and percentage in the
+# bar.
 STATES = [
     ("up", "up", "VPN a", 100),
     ("up up", "up", "VPN 2/2", 100),

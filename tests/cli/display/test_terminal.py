@@ -37,7 +37,7 @@ def age(v: View) -> str:
 def test_an_age_is_counted_by_a_clock_that_nobody_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     v = view(70)
     assert age(v) == "1m 10s"
-    # A clock that was put forward by eight days after the start tells nothing about the age.
+    # The age doesn't change if the wall clock is set forward by eight days after the beginning.
     monkeypatch.setattr(time, "time", lambda: v.since + 70 + 8 * 86400)
     assert age(v) == "1m 10s"
 

@@ -154,7 +154,7 @@ async def test_what_is_wrong_on_the_disk_is_told(places: Places, tmp_path: Path)
     places.agent_settings.write_text("\nburst = 0\n")
     places.journal.unlink()
     async with healthy() as (units, _):
-        # Which socket is libreswan's is told by settings that can't be used.
+        # libreswan's socket isn't known, because the settings that name it can't be used.
         units.add("ipsec.service", "inactive")
         findings = await doctor.examine(places)
     texts = [f.text for f in findings if f.subject == "settings"]
@@ -181,7 +181,7 @@ async def test_a_service_that_does_not_run_is_the_one_fault(state: str, places: 
             units.add(SERVICE, state, **more)
         findings = await doctor.examine(places)
     found = {f.subject: f.mend for f in findings if f.mark is Mark.BAD}
-    # The pluto of this test is a socket that nobody serves.
+    # In this test, nobody answers on pluto's socket.
     found.pop("libreswan", None)
     assert set(found) == {"service", "agent"}
     assert mend in found["service"]

@@ -188,7 +188,7 @@ def test_of_many_tunnels_only_those_with_something_to_tell_are_told_one_by_one()
     assert "libreswan 4.10, 40 tunnels: 40 up" in screen
     assert "● all 40" in screen
     assert screen.count("\n") < 12
-    # One whose peer owes an answer stands by itself.
+    # A tunnel whose peer hasn't answered a request has a line of its own.
     lines = gateway.status(40).split("\n")
     nth = next(i for i, line in enumerate(lines) if line.startswith("000 #1: "))
     silent = lines[nth].replace("; REKEY in", "; RETRANSMIT in 8s; REKEY in")

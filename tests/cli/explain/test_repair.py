@@ -63,7 +63,7 @@ def test_what_is_recorded_is_of_many_kinds() -> None:
 
 @pytest.mark.parametrize("how", MANGLED)
 def test_a_mangled_status_says_what_it_said_before(how: str) -> None:
-    # Each text is mangled in some ways, and each way has some texts of each recording.
+    # Each change is tried with every twelfth text, so that it meets texts of each recording.
     nth = list(MANGLED).index(how)
     for text in recorded()[nth % 12 :: 12]:
         report = repair.read(MANGLED[how](text))

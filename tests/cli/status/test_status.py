@@ -68,7 +68,7 @@ async def status(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[i
         (["--sort", "name", "-r", "gw-1*"], 0, ["gw-11", "gw-10", "gw-1"]),
         (["x[*]"], 1, ["x[1]"]),
         (["gw-*", "lab"], 1, ["lab", *(f"gw-{n}" for n in range(12))]),
-        # The code is about all that was named, and not about what a filter left of it.
+        # The exit code is about all named tunnels, also those that a filter has left out.
         (["gw-1", "lab", "--state", "up"], 1, ["gw-1"]),
         (["gw-1"], 0, ["gw-1"]),
     ],
@@ -213,7 +213,7 @@ async def test_a_list_longer_than_the_terminal_is_given_to_the_pager(
         with FakeTerminal("status", lines=40, PAGER="sed s/^/paged:/") as terminal:
             assert await terminal.ended() == 0
             assert "paged:" not in terminal.picture
-        # Who quits the pager has seen enough: the answer is the same.
+        # The exit code is the same if the user quits the pager before the end.
         with FakeTerminal("status", "office", lines=4, PAGER="true") as terminal:
             assert await terminal.ended() == 1
 

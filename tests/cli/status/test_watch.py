@@ -65,7 +65,7 @@ async def test_what_happens_is_shown_and_little_else_is_sent(system_bus: Private
         before = len(terminal.sent)
         clock = terminal.rows[0][-8:]
         await terminal.until(lambda: terminal.rows[0][-8:] != clock)
-        # A second later the ages and the clock are other ones, and no line is erased first.
+        # A second later only the ages and the clock are written again, and no line is erased first.
         assert 0 < len(terminal.sent) - before < 12 * 80
         terminal.press("q")
         assert await terminal.ended() == 0

@@ -216,7 +216,7 @@ async def test_what_is_muted_is_known_by_the_name_that_the_agent_shows(
     assert (await said("mute", HOME))[1].startswith(HOME)
     assert "Office" in (await said("mute"))[1]
     assert (await said("mute", "--undo", OFFICE))[1].startswith("Office: not muted")
-    await manager.add(HOME, "Home")  # what was muted before it was known keeps the UUID
+    await manager.add(HOME, "Home")  # its mute is older, and has the UUID
     assert (await said("mute", "--undo", HOME))[1].startswith(f"{HOME}: not muted")
     assert (await said("mute"))[1] == "Nothing is muted.\n"
 

@@ -166,7 +166,7 @@ def test_two_answers_in_one_are_told(given: Given) -> None:
     report = parse(given.text * 2, given.command)
     if given.command in ("status", "briefstatus", "shuntstatus", "showstates", "trafficstatus"):
         assert report.why == "more than one answer"
-    # However it is, nothing is there twice.
+    # Whatever is concluded, no SA is there twice.
     serials = [s.serial for s in report.states]
     assert not report.complete or len(serials) == len(set(serials))
 

@@ -43,8 +43,9 @@ def listed(
     return list(parse(text).connections)
 
 
-# What there is, how many pluto counts (IKE, IPsec), the first that stands behind a user name;
-# the serials that are believed, the indices of those that aren't, and whether there is a doubt.
+# Each row: the lines about SAs, how many pluto counts (IKE, IPsec), the first line after a user
+# name; then the serials that must be believed, the indices of lines that mustn't, and why the
+# answer isn't believed.
 STATES = {
     "all is as pluto counts": ([IKE, CHILD], (1, 1), None, [1, 2], [], None),
     "nothing is": ([], (0, 0), None, [], [], None),
@@ -187,8 +188,8 @@ ENDING = [
     "Bare Shunt list:",
     " ",
 ]
-# The lines of the list, how many connections pluto counts, the names that are believed, the numbers
-# of the lines that aren't, and what speaks against the answer.
+# Each row: the lines of the list, how many connections pluto counts; then the names that must be
+# believed, the numbers of lines that mustn't, and why the answer isn't believed.
 LISTS = {
     "all is as pluto counts": ([*A, *B, *C], 3, "abc", [], None),
     "one is missing": ([*A, *B], 3, "ab", [], "cut off within the connection list"),

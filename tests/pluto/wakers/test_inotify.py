@@ -72,7 +72,7 @@ async def test_a_directory_some_levels_up_may_come_later_and_go(tmp_path: Path) 
             assert await settled(woken) == 0
             shutil.rmtree(tmp_path / "vpn")
             assert await settled(woken)
-        # One that was made elsewhere comes with all that is in it.
+        # A folder that is moved here brings all its content with it.
         made = tmp_path / "made" / "run" / "pluto"
         os.makedirs(made)
         assert await settled(woken) == 0

@@ -169,7 +169,7 @@ def all_fields(field: bytes) -> Callable[[bytearray], None]:
 
     def change(content: bytearray) -> None:
         begin, entry = content.index(field), 3
-        while content[begin] != entry:  # what journald writes next behind its last data
+        while content[begin] != entry:  # the entry follows its last data
             begin += 8 - begin % 8
         size = int.from_bytes(content[begin + 8 : begin + 16], "little")
         content[begin + 64 : begin + size] = b"\xff" * (size - 64)
@@ -188,7 +188,7 @@ def read_plainly(logs: PrivateJournald) -> None:
 @pytest.fixture
 def gauge() -> Iterator[Gauge]:
     gc.collect()
-    gc.freeze()  # what other tests left is not the service's
+    gc.freeze()  # objects of other tests aren't the service's
     made = Gauge()
     yield made
     made.remove()
@@ -551,7 +551,7 @@ async def test_a_journal_that_pours_neither_chases_pluto_nor_hides_the_reason(
         said.write_text(DOWN)
         await pouring
         await until(lambda: changes(told), within=30.0)
-        # Nothing is left to be read, and the last word has been looked at.
+        # All lines have been read, also the last one.
         await until(lambda: service._logs.count == SECONDS * RATE + 1, within=30.0)
         tasks[1].cancel()
         service.stop()
@@ -559,7 +559,7 @@ async def test_a_journal_that_pours_neither_chases_pluto_nor_hides_the_reason(
     ((old, new, reason),) = changes(told)
     assert (old, new, reason) == ("up", "down", Reason.OPERATOR)
     for begin in polls:
-        assert sum(begin <= t < begin + 0.999 for t in polls) <= 5 + 1  # one may be a tick's
+        assert sum(begin <= t < begin + 0.999 for t in polls) <= 5 + 1  # one may be a regular poll
     assert len(polls) > 1
     assert gauge.busy < 0.05
 
@@ -592,7 +592,7 @@ async def test_what_tells_nothing_of_a_connection_wakes_nobody_and_a_loss_is_tol
             await asyncio.sleep(pause)
 
     with BadPluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
-        # Any poll but the first is one that a line has brought forward.
+        # Each poll but the first was caused by a line.
         settings = Settings(control_socket=pluto.path, interval=60.0)
         service = Service(settings, Sender(None, io.StringIO()))
         listen_to(service, logs)
@@ -692,7 +692,7 @@ async def test_a_log_that_is_longer_than_it_can_be_read_takes_a_share_of_the_tim
     log = PlutoLog(UNIT, listener.hear, listener.wake, logs.logs)
     assert log.open(since=begin)
     await asyncio.sleep(0.9)
-    assert 0 < asked < 450  # half of the time at most, where a quarter is meant
+    assert 0 < asked < 450  # at most half of the time, although a quarter is the limit
     await asyncio.sleep(0.5)
     say(["now"])
     await until(lambda: listener.texts == ["now"], within=5.0)

@@ -119,13 +119,13 @@ async def test_the_unit_that_runs_pluto_is_known_by_its_process(
         watch.answered(clock(), [39, 40])
         await until(lambda: watch._looking is not None and watch._looking.done())
         assert watch.unit == unit
-        # Where another one runs it, it says nothing that ipsec.service stops.
+        # If pluto runs in another unit, the end of ipsec.service means nothing.
         manager.become("inactive")
         await until(lambda: watch.inactive)
         assert watch.was_inactive(float("-inf")) is (name == "ipsec.service")
         manager.become("active")  # as systemctl start ipsec, which may take its place
         await until(lambda: watch.unit == "ipsec.service")
-        watch.answered(clock(), [41])  # nobody knows whose that is
+        watch.answered(clock(), [41])  # this process id belongs to no unit
         await until(lambda: watch._looking is not None and watch._looking.done())
         assert watch.unit == "ipsec.service"
         watch.close()

@@ -86,14 +86,14 @@ async def test_of_two_plutos_that_log_at_once_the_one_that_answers_is_heard(
                 unit_says([f"unit {n}"])
                 other_says([f"other {n}"])
             await until(lambda: len(log._witnesses._held) == 6, within=30.0)
-            assert texts(lines) == []  # nobody has answered yet
+            assert texts(lines) == []  # no pluto has answered yet, so no line is passed on
             log.answered([other_pid])
             assert texts(lines) == ["other 0", "other 1", "other 2"]
             unit_says(["unit 3"])
             other_says(["other 3"])
             await until(lambda: texts(lines)[3:] == ["other 3"], within=30.0)
             await until(lambda: len(log._witnesses._held) == 4, within=30.0)
-            # The unit's pluto takes over: what it has said since is heard then.
+            # The unit's pluto answers now: its lines since are passed on.
             log.answered([unit_pid])
             assert texts(lines)[4:] == ["unit 0", "unit 1", "unit 2", "unit 3"]
             other_says(["other 4"])
@@ -142,11 +142,12 @@ async def test_who_merely_calls_itself_pluto_is_not_heard(
 async def test_a_containers_pluto_is_heard_by_the_match_that_is_set_and_nobody_else(
     logs: PrivateJournald, pluto: Path
 ) -> None:
-    # As dockerd logs for a container; its pluto has the driver's process id, and another program.
+    # Entries as dockerd makes them for a container: the process id and program are dockerd's, not
+    # pluto's.
     driver, container = OTHER, "CONTAINER_NAME=vpn\nSYSLOG_IDENTIFIER=0123456789ab"
     match = (f"_SYSTEMD_UNIT={driver}", "CONTAINER_NAME=vpn")
     async with heard(logs, match) as (lines, log):
-        log.answered(())  # nobody knows the process ids in there
+        log.answered(())  # the process ids in the container aren't known
         with logs.process(UNIT, pluto, container) as (unit_says, _):
             unit_says(["of another unit, with the container's name"])
             await written(logs, "of another unit, with the container's name")
