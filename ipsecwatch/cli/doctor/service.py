@@ -329,8 +329,8 @@ async def pluto_log(machine: Machine) -> list[Finding]:
 
 
 _LOG_MENDS: Final = {
-    LogState.NONE: "grep logfile= /etc/ipsec.conf /etc/ipsec.d/*.conf, and write that path into log_file "
-    "of the settings; or remove logfile= there",
+    LogState.NONE: "grep logfile= /etc/ipsec.conf /etc/ipsec.d/*.conf, and write that path into "
+    "log_file of the settings; or remove logfile= there",
     LogState.CUT: "systemctl edit ipsec, and write LogRateLimitIntervalSec=0 below [Service]",
 }
 
