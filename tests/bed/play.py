@@ -81,7 +81,8 @@ class Row:
 
 
 NEXT: Final = 0.1
-"""How many seconds after its last script pluto may begin another one before it answers."""
+"""If pluto begins a script within so many seconds, it may do so before it answers: it counts as
+busy until that script has ended."""
 
 
 def free(due: float, scripts: list[tuple[float, float]]) -> float:

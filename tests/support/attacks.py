@@ -34,7 +34,7 @@ SECONDS = 2.0
 
 
 async def steal_the_name(_victim: str) -> None:
-    """Ask the bus for the service's name, with several sets of flags; assert that it is refused.
+    """Ask the bus for the service's name, with several sets of flags; assert that it isn't given.
 
     The same is tried with another name that begins with the service's name. If the bus grants that
     one, as to root, it is given back.
@@ -217,7 +217,7 @@ async def call_what_does_not_exist(_victim: str) -> None:
 
 
 async def come_and_go(_victim: str) -> None:
-    """Connect, send eight calls, and disconnect before they are answered, repeatedly for 2 s."""
+    """Connect, send eight calls, and disconnect without waiting for answers, repeatedly for 2 s."""
     give_up = time.monotonic() + SECONDS
     while time.monotonic() < give_up:
         with RawBus() as bus:

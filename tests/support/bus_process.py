@@ -63,7 +63,7 @@ class BusProcess(ForkedProcess):
     async def become(self, state: TunnelState, count: int | None = None) -> Figures:
         """Publish that the first ``count`` tunnels, or all, are in this state now.
 
-        A transition is published for each of them. Return the figures.
+        A transition is published for each whose state changes. Return the figures.
         """
         return await self._ask("become", state, count)
 

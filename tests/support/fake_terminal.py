@@ -130,7 +130,7 @@ class FakeTerminal:
         return termios.tcgetattr(self._theirs) == self.before
 
     def shows_other_screen(self) -> bool:
-        """Return whether the program has switched to the alternate screen."""
+        """Return whether the program uses the alternate screen now."""
         return self._on_other_screen
 
     @property

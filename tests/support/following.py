@@ -68,10 +68,7 @@ async def following(ask_after: float | None = None) -> AsyncGenerator[Following]
 
 
 def assert_consistent(events: list[Event]) -> None:
-    """Assert that the serial of each Change is one more than that of the event before it.
-
-    Events without a serial are skipped.
-    """
+    """Assert that each Change has the next serial after the Change or Snapshot before it."""
     serial = None
     for event in events:
         if isinstance(event, Snapshot):

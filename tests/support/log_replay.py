@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WHAT = ("badesp", "badprop", "closed", "dpd-cut", "peer-deletes", "wrongpsk", "xauth")
-"""Names of recordings in which only the log has the reasons."""
+"""Names of recordings whose log has the reasons for what happened."""
 
 
 def recordings(*releases: str) -> list[Path]:

@@ -189,7 +189,10 @@ class ModelPluto:
         c.larval = []
 
     def rekey_child(self, c: Conn, *, overlap: bool) -> None:
-        """Rekey the Child SA, if there is one. ``overlap``: the old one stays for now."""
+        """Rekey the Child SA, if there is one.
+
+        ``overlap``: the old one stays for now; else it is removed at once.
+        """
         if c.children and c.ikes and c.doomed is None:
             old, using = c.children[-1].line.serial, c.ikes[-1].line.serial
             new = Sa(child(self._next(), c.name, using))

@@ -114,7 +114,7 @@ def _above(config: pytest.Config) -> Path:
 
 
 def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests with files that have slow ones first, and files with ``alone`` ones last.
+    """Return the tests by files: those with slow tests first, those with ``alone`` tests last.
 
     Within a file, the tests that are marked ``alone`` come last.
     """

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class SlowBus:
-    """A fake connection: the bus answers whose user a caller is only after ``late`` seconds.
+    """A fake connection: the bus answers only after ``late`` seconds which user a caller is.
 
-    If ``lost`` is set, it raises LostError. ``errors`` has the names of the errors that were sent
-    to callers.
+    If the caller's time limit is shorter, raise NoReplyError; if ``lost`` is set, raise LostError.
+    ``errors`` has the names of the errors that were sent to callers.
     """
 
     def __init__(self, uid: int, late: float) -> None:
