@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     except MutesError as e:
         raise Failure(clean(str(e), 400), "Remove the file if nothing else helps") from e
     if args.json:
-        print(json.dumps([_fields(m) for m in muted]))
+        print(json.dumps({"format": 1, "muted": [_fields(m) for m in muted]}))
     elif said:
         print(said)
     else:

@@ -29,12 +29,12 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
 
 def test_what_is_muted_is_listed_and_taken_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys) == "Nothing is muted.\n"
-    assert said(capsys, "--json") == "[]\n"
+    assert json.loads(said(capsys, "--json")) == {"format": 1, "muted": []}
     assert said(capsys, "c").startswith("c: muted until ")
     assert said(capsys, "a", "--for", "login") == "a: muted until your next login\n"
     assert said(capsys, "b", "--for", "ever") == "b: muted for good\n"
     assert [line.partition(":")[0] for line in said(capsys).splitlines()] == ["a", "b", "c"]
-    entries = json.loads(said(capsys, "--undo", "a", "--json"))
+    entries = json.loads(said(capsys, "--undo", "a", "--json"))["muted"]
     assert entries[0] == {"name": "b", "for": "ever", "ends": None}
     assert entries[1].keys() == entries[0].keys()
     assert entries[1]["ends"] > 0
