@@ -59,7 +59,8 @@ class Tunnel:
     incoming: tuple[float, str] | None = None
     """The last attempt of another machine that failed before that machine had proved its identity:
     when (wall clock), and the log line of pluto. It is never used as a reason, since anybody can
-    cause it. None: there was none."""
+    cause it. For a template, the last client that failed, even if it had proved its identity. None:
+    there was none."""
     unresolved: str | None = None
     """The peer's DNS name, if pluto couldn't resolve it (yet); None: it resolves, or there is
     none."""

@@ -189,7 +189,8 @@ class AttemptReasons:
         ``news`` has them by the connection's name. The attempt of an authenticated peer becomes the
         reason of a tunnel that is neither UP nor PARTIAL, and that this machine isn't trying. The
         attempt of an unauthenticated sender is never a reason: it is only kept in
-        ``Tunnel.incoming``. Call this before a report is compared, so that transitions have these
+        ``Tunnel.incoming``. So is any attempt of a template's client, since a template waits for
+        others all the same. Call this before a report is compared, so that transitions have these
         reasons. Call it again afterwards, for the tunnels that this report lists for the first
         time.
         """
@@ -198,7 +199,7 @@ class AttemptReasons:
         for record in records:
             names = _names(record.tunnel) & news.keys()
             for whose, e in (item for name in names for item in news[name].items()):
-                if whose is Whose.ANYBODYS:
+                if whose is Whose.ANYBODYS or not record.tunnel.children:
                     record.tunnel = replace(record.tunnel, incoming=(e.at, e.line))
                 elif record.tunnel.children and not self._is_tried_here(record.tunnel):
                     record.refused = e.order, (e.reason, e.line)

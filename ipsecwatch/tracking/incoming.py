@@ -150,10 +150,15 @@ class Incoming:
     def add(self, said: ConnectionLine, whose: Whose, evidence: Evidence) -> None:
         """Keep a failure from outside, for its connection and for its template, until take().
 
-        It replaces an earlier one of the same connection and the same ``whose``.
+        It replaces an earlier one of the same connection and the same ``whose``, unless that is of
+        the same SA and has a higher weight: it says why, and this one only that it ended.
         """
         for name in {said.name, said.base}:
-            self._news.setdefault(name, {})[whose] = evidence
+            kept = self._news.setdefault(name, {})
+            before = kept.get(whose)
+            same = before is not None and before.serial == evidence.serial
+            if before is None or not same or before.weight <= evidence.weight:
+                kept[whose] = evidence
             self._news.move_to_end(name)
         while len(self._news) > MAX_NAMES:
             self._news.popitem(last=False)

@@ -73,6 +73,21 @@ def test_while_we_try_only_our_own_failures_count(line: str) -> None:
     assert after(WANTED, OURS, line, REFUSED).reason is Reason.AUTHENTICATION
 
 
+def test_a_template_keeps_the_last_client_that_failed() -> None:
+    """Its instance has gone by the next poll, and nothing else shows a wrong password."""
+    line = '"rw"[3] 192.0.2.9 #7: XAUTH: User paula: Authentication Failed: Incorrect Username or'
+    line += " Password"
+    template = connection("rw", peer="%any")
+    tracker = Tracker()
+    tracker.observe(poll(0, [template]))
+    ended = '"rw"[3] 192.0.2.9 #7: received Delete SA payload: self-deleting ISAKMP State #7'
+    tracker.add_log_line(LogLine(START + 4, line))
+    tracker.add_log_line(LogLine(START + 4, ended))
+    assert tracker.observe(poll(5, [template])) == []
+    (tunnel,) = tracker.tunnels.values()
+    assert (tunnel.reason, tunnel.incoming) == (Reason.NONE, (START + 4, line))
+
+
 def test_our_own_failure_in_the_same_words_counts() -> None:
     line = KNOCKS[2].replace("#7", "#1")
     tunnel = after(WANTED, OURS, line)

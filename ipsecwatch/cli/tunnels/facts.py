@@ -280,7 +280,8 @@ def _transition(told: Mapping[str, Any]) -> str:
 def _incoming(row: Row) -> str:
     """Return in words the last failed attempt of somebody to connect as the tunnel's peer.
 
-    It proved no identity, and may come from anybody, so it is no reason for the tunnel's state.
+    It proved no identity, and may come from anybody, so it is no reason for the tunnel's state. A
+    template's client may have proved one.
     Return "" where there was none, or none is known.
     """
     if row.incoming is None or row.incoming_at is None:
