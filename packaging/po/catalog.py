@@ -57,7 +57,7 @@ def read(path: Path) -> list[Message]:
 def binary(messages: list[Message]) -> bytes:
     """Return the content of a .mo file: two tables of lengths and offsets, then the texts.
 
-    A message of which a form has no translation is left out.
+    A message is left out if the translation of one of its forms is missing.
     """
     pairs = sorted(
         ("\0".join(filter(None, (m.text, m.plural))).encode(), "\0".join(m.forms).encode())

@@ -51,8 +51,8 @@ class Bed:
     """A bed, which runs while its context lasts. ``suite`` is a release of Debian.
 
     ``shared`` is a folder that test and bed share. With ``contained``, the bed is a container even
-    if the kernel has no ESP; no tunnel comes up there. With ``own_kernel`` it is in User-mode
-    Linux, so that its clock can be set and its power cut.
+    if the kernel has no ESP; then no tunnel comes up. With ``own_kernel`` it is in User-mode Linux,
+    so that its clock can be set and its power cut.
     """
 
     def __init__(

@@ -128,7 +128,10 @@ def _ping(west: str, east: str) -> Step:
 
 
 def _stuck(name: str, reason: str) -> tuple[Step, Step]:
-    """Return the steps in which a tunnel can't be established, for this reason."""
+    """Return the two steps of a tunnel that can't be set up: it connects, then gets stuck.
+
+    ``reason`` is the reason that it must have then.
+    """
     begins = rf"{_named(name)}.*: initiating IKEv2 connection"
     return (
         Step(f"/opt/bed/up {name} --asynchronous", "connecting", name, cause=begins),

@@ -79,7 +79,10 @@ def found(boot: int, tunnel: int) -> dict[str, str]:
 
 
 def change(boot: int, serial: int, states: dict[int, str]) -> dict[str, str]:
-    """Return the fields of an entry about the transition of a tunnel, from up to down or back."""
+    """Return the fields of an entry about a tunnel that goes up or down; change its state.
+
+    Which tunnel it is follows from ``serial``. ``states`` has the states of all tunnels.
+    """
     tunnel = serial * 7919 % TUNNELS
     old = states[tunnel]
     states[tunnel] = new = "down" if old == "up" else "up"

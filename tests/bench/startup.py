@@ -34,7 +34,7 @@ YARDSTICK: Final = "import asyncio, dbus_fast"
 
 
 def commands(saved: Path) -> dict[str, list[str]]:
-    """Return what is timed: what each is called, and Python's arguments."""
+    """Return Python's arguments for all that is measured, by name; first the yardstick."""
     verbs = {
         "status": ["status"],
         "status of one tunnel": ["status", "office"],

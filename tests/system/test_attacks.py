@@ -120,6 +120,10 @@ async def scene() -> AsyncGenerator[tuple[Scene, Figures]]:
 
 
 async def attack(what: Attack, uid: int, attackers: int) -> None:
+    """Run an attack by several attackers as one user, and check the service meanwhile.
+
+    The service is also checked afterwards.
+    """
     with ExitStack() as stack:
         strangers = [stack.enter_context(OtherUser(uid)) for _ in range(attackers)]
         async with scene() as (made, before):

@@ -448,7 +448,7 @@ def test_the_lifetime_is_the_reason_if_it_ran_out_and_nobody_deleted() -> None:
 
 
 def test_a_child_that_was_to_be_rekeyed_ran_out_if_no_timer_shows_its_end() -> None:
-    """Its timers are gone once its rekey begins, and that waits for an unanswered request."""
+    """Its timers are removed when its rekey begins; but the rekey may have to wait."""
     rekey = "#3: initiating rekey to replace Child SA #2"
     for line in (
         "#2: deleting established Child SA using IKE SA #1",  # 4.10
