@@ -21,7 +21,7 @@ from ipsecwatch.report import Stage
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ipsecwatch.libreswan.log_text import LogTextLine
     from ipsecwatch.libreswan.state_table import StateInfo
@@ -218,8 +218,8 @@ def _stories(lines: Sequence[LogTextLine], host: str) -> list[Story]:
             continue
         if finding.rekeyed is not None:
             (renewing if finding.event is LogEvent.REKEY else rekeyed).add(finding.rekeyed)
-        if finding.end is LossKind.UNEXPLAINED and line.said.serial in renewing:
-            finding = replace(finding, reason=Reason.EXPIRED)  # the rekey that was begun failed
+        if finding.end is LossKind.UNEXPLAINED:
+            finding = _explained(finding, line, story, renewing)
         if finding.reason is Reason.PEER_DEAD and finding.event is LogEvent.LOSS:
             dead = i
         if finding.end is LossKind.AMBIGUOUS and i - dead < _NEAR:
@@ -230,6 +230,22 @@ def _stories(lines: Sequence[LogTextLine], host: str) -> list[Story]:
             story = found[refused.name]
         _note_evidence(story, Said(line, finding), rekeyed, found.values())
     return [s for s in found.values() if s.outcome is not Outcome.NOTHING]
+
+
+def _explained(
+    finding: Finding, line: LogTextLine, story: Story, renewing: Collection[int | None]
+) -> Finding:
+    """Return the finding of a line that reports a loss without a cause, with the likely reason.
+
+    If a rekey of the Child SA was begun (``renewing``), its lifetime ran out. For an IKEv1 SA, it
+    wasn't the peer, since pluto logs the peer's Delete.
+    """
+    if line.said.serial in renewing:
+        return replace(finding, reason=Reason.EXPIRED)
+    ikev1 = bool(story.phase1) or "QUICK_" in line.said.text[:60]
+    if ikev1 and finding.reason is Reason.PEER_DELETED:
+        return replace(finding, reason=Reason.OTHER)
+    return finding
 
 
 _NEAR: Final = 8

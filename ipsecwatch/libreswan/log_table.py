@@ -47,7 +47,7 @@ class LogEvent(Enum):
     FAILURE = auto()
     """A negotiation fails, or isn't answered."""
     REKEY = auto()
-    """This side begins to rekey a Child SA (IKEv2): its lifetime will soon be over."""
+    """This side begins to rekey a Child SA: its lifetime will soon be over."""
     LOSS = auto()
     """SAs end, for any reason: which ones is in ``Finding.subject`` and ``Finding.end``."""
     LOADED = auto()
@@ -279,6 +279,14 @@ PROGRESS: Final = (
         Finding(LogEvent.REKEY, began=_WE, version=2),
         ("4.5", MAIN, r"initiating rekey to replace Child SA #(?P<rekeyed>\d{1,10})",
          "initiating rekey to replace % "),
+    ),
+    *_rows(
+        Finding(LogEvent.REKEY, began=_WE, version=1),
+        ("4.0", MAIN, r"sent Quick Mode request, to replace #(?P<rekeyed>\d{1,10})",
+         "^%, to replace "),
+        ("3.30", "3.32",
+         r"STATE: STATE_QUICK_I1: [\w, ]{1,80}?, to replace #(?P<rekeyed>\d{1,10})",
+         "%: %, to replace #"),
     ),
     *_rows(
         # Of an IKEv1 SA (phase 1): the peer asks for a Child

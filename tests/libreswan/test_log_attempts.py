@@ -129,6 +129,29 @@ def test_the_last_attempt_is_told(case: str) -> None:
     assert (cause.finding.reason if cause else None) is reason
 
 
+V1 = "#1: initiating IKEv1 Main Mode connection"
+V1_IKE = "#1: ISAKMP SA established {auth=PRESHARED_KEY cipher=AES_CBC_256}"
+V1_CHILD = "#2: IPsec SA established tunnel mode {ESP=>0x44a449fc <0x26cbd42a}"
+V1_GOES = "#2: deleting IPsec SA (QUICK_I2) aged 40.01s and NOT sending notification"
+V1_DELETED = "#2: received Delete SA payload via #1"
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ((V1_GOES,), Reason.OTHER),  # pluto logs a Delete of the peer
+        ((V1_DELETED, V1_GOES), Reason.PEER_DELETED),
+        (("#3: sent Quick Mode request, to replace #2", V1_GOES), Reason.EXPIRED),
+    ],
+)
+def test_the_end_of_an_ikev1_child_without_a_cause_is_not_the_peers(
+    lines: tuple[str, ...], reason: Reason
+) -> None:
+    story = office(V1, V1_IKE, V1_CHILD, *lines)
+    assert story.loss is not None
+    assert story.loss.finding.reason is reason
+
+
 @pytest.mark.parametrize(
     "again",
     [

@@ -185,6 +185,14 @@ _SPECIAL: Final = (
         "there may also have rejected the packet.",
     ),
     _row(
+        # The one that complains is this machine itself
+        r"asynchronous network error report on \S{1,60} \(([0-9.]{7,15}):\d{1,5}\), "
+        r"complainant \1: No route to host",
+        "Nobody answers at the peer's address, or at that of the router to it, on this machine's "
+        "own network.",
+        "Look at ip route get ADDRESS and ip neigh, and whether the peer, or that router, runs.",
+    ),
+    _row(
         r"asynchronous network error report [^'\"]{0,240}?(?:No route to host|unreachable)",
         f"It seems that the peer's address can't be reached: a router says so. {_UNPROVED}",
         "Look at ip route get ADDRESS, and whether the peer is running and has this address.",

@@ -14,6 +14,9 @@ LATE = "timeout exceeded after 7 retransmits.  Possible authentication failure: 
 MUTE = "20 second timeout exceeded after 6 retransmits.  No response (or no acceptable response)"
 SUBJECT = '"office"'
 ICMP = "asynchronous network error report on eth0 (192.0.2.1:500)"
+NO_ROUTE = (
+    '"office" #1: ERROR: asynchronous network error report on eth1 (192.0.2.1:500), complainant'
+)
 SAYS = {
     "who refused: the peer": (
         '"office" #2: IKE_AUTH response rejected Child SA with TS_UNACCEPTABLE',
@@ -77,6 +80,14 @@ SAYS = {
     "a post-quantum key that one side insists on": (
         '"office" #1: connection has ppk=insist but peer does not support PPK',
         "The two sides do not agree on the post-quantum key", "Compare ppk=",
+    ),
+    "this machine finds nobody": (
+        f'{NO_ROUTE} 192.0.2.1: No route to host [errno 113, origin ICMP type 3 code 1]',
+        "on this machine's own network", "ip neigh",
+    ),
+    "a router has no route": (
+        f'{NO_ROUTE} 192.0.2.9: No route to host [errno 113, origin ICMP type 3 code 1]',
+        "a router says so", "ip route get",
     ),
     "redirects, 4.10": (
         '"office" #6: IKE_SA_INIT redirect loop, stop initiating IKEv2 exchanges',
