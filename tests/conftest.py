@@ -14,6 +14,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.support import side_by_side
 from tests.support.dbus_daemon import PrivateBus, missing
+from tests.support.leftovers import Leftovers
 from tests.support.packages import DEB_TOOLS, build, built
 from tests.support.paths import TOP
 
@@ -37,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LANGUAGE"] = "en"  # for the programs that tests start
     for name in ("COLUMNS", "LINES"):  # readline sets them in a worker, and programs would use them
         os.environ.pop(name, None)
+    config.pluginmanager.register(Leftovers())
     if worker := side_by_side.worker(config):
         config.pluginmanager.register(worker)
     if os.access(TOP, os.W_OK):
