@@ -3,8 +3,9 @@
 """Starts systemd in a container in which sandboxes don't work: the mounts that they need fail.
 
 LXC's AppArmor profile has this effect in a container that may not contain others. Here a filter of
-system calls has it: mount(2) fails with EPERM for bind mounts and for changes of propagation.
-systemd itself boots without such mounts.
+system calls has it: mount(2) fails with EPERM for bind mounts. systemd itself boots without
+such mounts. How mounts propagate may be changed, as LXC allows: else systemd 257, which changes it
+before it runs its generators, doesn't boot.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ PR_SET_SECCOMP, MODE_FILTER = 22, 2
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 MOUNT: Final = {"x86_64": 165, "aarch64": 40}
 """The number of the system call mount(2) on each kind of machine."""
-MS_BIND, MS_SLAVE = 1 << 12, 1 << 19
+MS_BIND = 1 << 12
 
 LOAD, IF_EQUAL, IF_ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
 NUMBER, FLAGS = 0, 16 + 3 * 8
@@ -33,7 +34,7 @@ def program(mount: int) -> bytes:
         (LOAD, 0, 0, NUMBER),
         (IF_EQUAL, 0, 3, mount),
         (LOAD, 0, 0, FLAGS),
-        (IF_ANY_BIT, 0, 1, MS_BIND | MS_SLAVE),
+        (IF_ANY_BIT, 0, 1, MS_BIND),
         (RETURN, 0, 0, ERRNO | errno.EPERM),
         (RETURN, 0, 0, ALLOW),
     )
