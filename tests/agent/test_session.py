@@ -8,6 +8,7 @@ a notification server.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -114,6 +115,12 @@ def damage(folder: Path) -> None:
     """Overwrite the file that an agent left, so that it is no valid JSON."""
     (file,) = folder.glob("ipsecwatch/*.json")
     file.write_text("{")
+
+
+def was_closed(folder: Path) -> bool:
+    """Return whether an agent saved that a user closed a notification."""
+    (file,) = folder.glob("ipsecwatch/*.json")
+    return bool(json.loads(file.read_text())["closed"])
 
 
 async def _nothing(_: object) -> None:
@@ -475,6 +482,7 @@ async def test_after_an_upgrade_it_ends_once_for_the_newer_one_and_leaves_the_sc
             ours.script.say(story.look(a="stuck", b="stuck"))
             await server.shows("VPN a can't connect", "VPN b can't connect")
             server.dismiss("VPN b can't connect")
+            await until(lambda: was_closed(tmp_path))
             ours.script.say(replace(story.snapshot(), version="99.1"))
             assert await ours.result() == upgrade.EXIT_RESTART
         assert server.titles() == ["VPN a can't connect"]

@@ -118,12 +118,19 @@ def booted(folder: Path, init: str = "--boot") -> Iterator[Machine]:
     (units / "machine.target").write_text(TARGET)
     try:
         with Machine(folder / "disk", files, units, {TOP: INSIDE}, init) as made:
-            made.path("/run/moment").write_text(str(DOWN_AT))
+            set_moment(made, DOWN_AT)
             run(made, "systemd-sysusers", "/usr/lib/sysusers.d/ipsecwatch.sysusers")
-            made.path("/run/acme").write_text(str(DOWN_AT))
+            set_moment(made, DOWN_AT, "/run/acme")
             yield made
     except UnbootableError as e:
         pytest.skip(str(e))
+
+
+def set_moment(machine: Machine, second: int, file: str = "/run/moment") -> None:
+    """Set a recording's clock: replace its file, which the player else might find empty."""
+    path = machine.path(file)
+    path.with_name("next").write_text(str(second))
+    path.with_name("next").replace(path)
 
 
 def run(machine: Machine, *argv: str) -> str:
@@ -164,7 +171,7 @@ def written(machine: Machine, message_id: str, pid: int) -> dict[str, Any]:
 @pytest.fixture
 def service(machine: Machine) -> Iterator[int]:
     """Start the service, then libreswan; yield the service's process id, and stop both."""
-    machine.path("/run/moment").write_text(str(DOWN_AT))
+    set_moment(machine, DOWN_AT)
     run(machine, "systemctl", "start", "ipsecwatch")
     run(machine, "systemctl", "start", "ipsec")
     wait_for(machine, lambda: tunnels(machine) == {"site": "down"})
@@ -176,7 +183,7 @@ def service(machine: Machine) -> Iterator[int]:
 def test_a_tunnel_that_comes_up_is_told_on_the_bus_and_in_the_journal(
     machine: Machine, service: int
 ) -> None:
-    machine.path("/run/moment").write_text(str(UP_AT))
+    set_moment(machine, UP_AT)
     wait_for(machine, lambda: tunnels(machine) == {"site": "up"})
     entry = written(machine, UP, service)
     assert entry["IPSECWATCH_TUNNEL"] == "site"
@@ -185,9 +192,9 @@ def test_a_tunnel_that_comes_up_is_told_on_the_bus_and_in_the_journal(
 
 
 def test_what_pluto_logs_is_the_reason_for_a_loss(machine: Machine, service: int) -> None:
-    machine.path("/run/moment").write_text(str(UP_AT))
+    set_moment(machine, UP_AT)
     wait_for(machine, lambda: tunnels(machine) == {"site": "up"})
-    machine.path("/run/moment").write_text(str(DOWN_AGAIN_AT))
+    set_moment(machine, DOWN_AGAIN_AT)
     wait_for(machine, lambda: tunnels(machine) == {"site": "waiting"})
     entry = written(machine, DOWN, service)
     assert entry["IPSECWATCH_REASON"] == "operator"
@@ -195,7 +202,7 @@ def test_what_pluto_logs_is_the_reason_for_a_loss(machine: Machine, service: int
 
 
 def test_history_goes_on_through_a_service_that_is_killed(machine: Machine, service: int) -> None:
-    machine.path("/run/moment").write_text(str(UP_AT))
+    set_moment(machine, UP_AT)
     wait_for(machine, lambda: tunnels(machine) == {"site": "up"})
     written(machine, UP, service)
     wait_for(machine, lambda: not machine.path("/run/ipsecwatch/state.behind").exists())
@@ -248,7 +255,7 @@ def test_libreswan_may_be_restarted_and_its_new_socket_is_found(machine: Machine
     folder = machine.path("/run/pluto").stat().st_ino
     run(machine, "systemctl", "stop", "ipsec")
     wait_for(machine, lambda: "pluto is stopped" in property_of(machine, "StatusText"))
-    machine.path("/run/moment").write_text(str(UP_AT))
+    set_moment(machine, UP_AT)
     run(machine, "systemctl", "start", "ipsec")
     assert machine.path("/run/pluto").stat().st_ino != folder
     wait_for(machine, lambda: tunnels(machine) == {"site": "up"})
@@ -325,7 +332,7 @@ def test_what_needs_a_tunnel_starts_when_it_is_up_and_not_before(machine: Machin
     state = ("systemctl", "show", "--value", "--property=ActiveState")
     wait_for(machine, lambda: run(machine, *state, "ipsecwatch-wait@site") == "activating\n")
     assert run(machine, *state, "needs-site") == "inactive\n"
-    machine.path("/run/moment").write_text(str(UP_AT))
+    set_moment(machine, UP_AT)
     wait_for(machine, lambda: run(machine, *state, "needs-site") == "active\n")
     run(machine, "systemctl", "stop", "needs-site")
 
@@ -351,9 +358,9 @@ def test_a_hook_runs_without_rights_for_what_happens(machine: Machine) -> None:
     subscribed = f"/proc/{owner.strip()}/fd"
     wait_for(machine, lambda: "socket" in run(machine, "ls", "-l", subscribed))
     time.sleep(1)  # it has read the snapshot
-    machine.path("/run/moment").write_text(str(UP_AT))
+    set_moment(machine, UP_AT)
     wait_for(machine, told.exists)
-    machine.path("/run/moment").write_text(str(DOWN_AGAIN_AT))
+    set_moment(machine, DOWN_AGAIN_AT)
     wait_for(machine, lambda: len(told.read_text().splitlines()) == 2)
     run(machine, "systemctl", "stop", "ipsecwatch-hook@note")
     lines = [line.split() for line in told.read_text().splitlines()]
@@ -369,7 +376,7 @@ def test_a_hook_runs_without_rights_for_what_happens(machine: Machine) -> None:
 @pytest.fixture
 def acme(machine: Machine, service: int) -> Iterator[int]:
     """Start a second pluto and a service for it; yield that service's process id, and stop both."""
-    machine.path("/run/acme").write_text(str(DOWN_AT))
+    set_moment(machine, DOWN_AT, "/run/acme")
     run(machine, "systemctl", "start", "pluto-acme", "ipsecwatch@acme")
     wait_for(machine, lambda: tunnels(machine, "acme") == {"site": "down"})
     pid = int(property_of(machine, "MainPID", "ipsecwatch@acme"))
@@ -380,10 +387,10 @@ def acme(machine: Machine, service: int) -> Iterator[int]:
 
 
 def test_an_instance_watches_a_pluto_of_its_own(machine: Machine, acme: int) -> None:
-    machine.path("/run/acme").write_text(str(UP_AT))
+    set_moment(machine, UP_AT, "/run/acme")
     wait_for(machine, lambda: tunnels(machine, "acme") == {"site": "up"})
     assert tunnels(machine) == {"site": "down"}
-    machine.path("/run/acme").write_text(str(DOWN_AGAIN_AT))
+    set_moment(machine, DOWN_AGAIN_AT, "/run/acme")
     wait_for(machine, lambda: tunnels(machine, "acme") == {"site": "waiting"})
     entry = written(machine, DOWN, acme)
     assert entry["_SYSTEMD_UNIT"] == "ipsecwatch@acme.service"
@@ -443,9 +450,9 @@ def test_a_sandbox_that_cannot_be_had_is_tried_once_and_the_drop_in_does_without
 
 
 def test_monitor_goes_on_where_somebody_has_been_before(machine: Machine, service: int) -> None:
-    machine.path("/run/moment").write_text(str(UP_AT))
+    set_moment(machine, UP_AT)
     run_id = written(machine, UP, service)["IPSECWATCH_RUN_ID"]
-    machine.path("/run/moment").write_text(str(DOWN_AGAIN_AT))
+    set_moment(machine, DOWN_AGAIN_AT)
     serial = written(machine, DOWN, service)["IPSECWATCH_SERIAL"]
     ask = ("timeout", "4", "ipsecwatch", "monitor", "--json", "--since")
     whole = machine.run(*ask, f"{run_id}:0").stdout.splitlines()
