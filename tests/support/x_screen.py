@@ -29,11 +29,15 @@ def missing(*programs: str) -> str | None:
 
 
 @contextmanager
-def x_server() -> Iterator[str]:
-    """Run a private X server while the context lasts; yield its display, such as ``:1``."""
+def x_server(*options: str) -> Iterator[str]:
+    """Run a private X server with these options while the context lasts.
+
+    Yield its display, such as ``:1``.
+    """
     read, write = os.pipe()
+    size = ("-screen", "0", "800x600x24")
     with subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(write), *size, "-nolisten", "tcp", *options],
         pass_fds=[write],
         stderr=subprocess.DEVNULL,
     ) as process:
@@ -88,5 +92,12 @@ def windows(display: str, of: str) -> list[str]:
 
 def click(display: str, x: int, y: int) -> None:
     """Move the mouse pointer to a place of the display, and click the left button there."""
-    for step in (["mousemove", str(x), str(y)], ["sleep", "0.2"], ["click", "1"]):
+    move(display, x, y)
+    for step in (["sleep", "0.2"], ["click", "1"]):
         subprocess.run(["xdotool", *step], env={**os.environ, "DISPLAY": display}, check=True)
+
+
+def move(display: str, x: int, y: int) -> None:
+    """Move the mouse pointer to a place of the display."""
+    command = ["xdotool", "mousemove", str(x), str(y)]
+    subprocess.run(command, env={**os.environ, "DISPLAY": display}, check=True)
