@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan import log_text
+from ipsecwatch.libreswan import grammar, log_text
 from ipsecwatch.libreswan.log_lines import Finding, LogEvent, LossKind, Proof, Subject, Weight
 from ipsecwatch.libreswan.quick_modes import QuickModes
 from ipsecwatch.libreswan.service_lines import Fate
@@ -140,6 +140,9 @@ class Story:
     """
     negotiating: int | None = None
     """The serial of the SA whose state is in ``stage``."""
+    rekeying: set[int] = field(default_factory=set)
+    """The serials of the SAs with which this side began to replace an IKE SA. That one is there, so
+    the connection is up, even if no Child SA is in the text."""
 
     @property
     def outcome(self) -> Outcome:
@@ -151,6 +154,8 @@ class Story:
         """
         if self.children:
             return Outcome.RENEWAL_FAILED if self.failure else Outcome.UP
+        if self.renewal_failed:
+            return Outcome.RENEWAL_FAILED
         if self.failure is not None:
             return Outcome.UNCLEAR if self._is_unclear(self.failure.finding) else Outcome.FAILED
         if self.loss is not None and self.stage is None:
@@ -164,6 +169,11 @@ class Story:
         if self.stage is not None or self.attempts:
             return Outcome.OPEN
         return Outcome.NOTHING
+
+    @property
+    def renewal_failed(self) -> bool:
+        """Whether the attempt that failed was to replace an IKE SA."""
+        return self.failure is not None and self.failure.line.said.serial in self.rekeying
 
     def _is_unclear(self, finding: Finding) -> bool:
         """Return whether it isn't known which SA a failure is about, so that another may be up.
@@ -263,6 +273,9 @@ _RETRIES: Final = re.compile(
     r"|.{0,80}but connection is supposed to remain up|reviving connection)"
 )
 _DELETES: Final = re.compile(r"deleting (?:other )?(?:state|IKE SA|ISAKMP SA|IPsec SA|Child SA)\b")
+_REKEYS: Final = re.compile(  # from 4.5 on
+    rf"initiating rekey to replace (Child|IKE) SA #({grammar.NUMBER})(?!\d)"
+)
 _RETRANSMISSION: Final = re.compile(r"(?:[A-Z_0-9]{3,40}: retransmission;|retransmitting \S+ requ)")
 _ENDS: Final = re.compile(r".{0,60}(?:timeout exceeded|established)")
 _REFUSED: Final = re.compile(r"failed to add (?:IKEv1 )?connection(?::| (?=with ))?\s?")
@@ -285,12 +298,25 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
         story.negotiated, story.negotiating = True, line.said.serial
     elif _DELETES.match(text):
         story.given_up = story.stage is not None and story.ike is None
+    if m := _REKEYS.match(text):
+        _rekey(story, line.said.serial, int(m[2]), of_child=m[1] == "Child")
     if m := _PEER.match(text):
         story.peer = m[1] or m[2]
     story.peer = story.peer or line.said.address
     story.retries = story.retries or _RETRIES.match(text) is not None
     if m := _REFUSED.match(text):
         story.refused, story.refusal = text[m.end() :], line
+
+
+def _rekey(story: Story, serial: int | None, old: int, *, of_child: bool) -> None:
+    """Record that this side begins to replace the SA ``old`` by the SA ``serial``.
+
+    So ``old`` is there, even if the text doesn't show that it was established.
+    """
+    if of_child and old not in story.past:
+        story.children.add(old)
+    elif not of_child and serial is not None:
+        story.rekeying.add(serial)
 
 
 def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:
@@ -435,11 +461,15 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
         return
     if serial in owner.past or _is_anothers(owner, serial, said):
         return  # a second line about one end, or one about a Child SA that the text doesn't show
-    had = bool(owner.children) or _shows_that_it_was_up(said.finding, owner.failure)
+    had = (
+        bool(owner.children)
+        or owner.renewal_failed
+        or _shows_that_it_was_up(said.finding, owner.failure)
+    )
     _drop(owner, {serial} if serial in owner.children else set(owner.children))
     if owner.failure is not None and not had:
         return  # the SA that ends is the failed attempt's
-    if not owner.children and owner.failure is not None and _is_of_network(owner.failure):
+    if not owner.children and (owner.renewal_failed or _is_of_network(owner.failure)):
         owner.failure = None
     if owner.loss is None or _explains(said.finding, owner.loss.finding):
         owner.loss = said
@@ -462,8 +492,8 @@ _CHILD: Final = re.compile(
 )
 
 
-def _is_of_network(failure: Said) -> bool:
-    return failure.finding.weight is Weight.NETWORK
+def _is_of_network(failure: Said | None) -> bool:
+    return failure is not None and failure.finding.weight is Weight.NETWORK
 
 
 def _shows_that_it_was_up(loss: Finding, failure: Said | None) -> bool:
@@ -473,7 +503,7 @@ def _shows_that_it_was_up(loss: Finding, failure: Said | None) -> bool:
     error of the network. False for any other failure, and for none.
     """
     told = loss.reason in (Reason.PEER_DEAD, Reason.EXPIRED)
-    return told and failure is not None and _is_of_network(failure)
+    return told and _is_of_network(failure)
 
 
 def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
@@ -490,6 +520,7 @@ def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
         story.past.clear()
         story.phase1.clear()
         story.began.clear()
+        story.rekeying.clear()
         story.stage = story.ike = story.begun = story.negotiating = None
 
 

@@ -85,6 +85,8 @@ def parse_line(line: str) -> ConnectionLine | None:
         return None
     serial = int(m[4]) if m[4] else None
     address = m[3].rpartition(" ")[2].lstrip(".").partition("===")[0]
+    if address.count("[") != address.count("]"):
+        address = ""  # somebody put words in its place: "[client ip]"
     return ConnectionLine(m[1] + m[2], m[1], serial, m[5], address)
 
 

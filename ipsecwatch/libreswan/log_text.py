@@ -565,13 +565,23 @@ def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Findin
     start of pluto, the same serial is another SA's.
     """
     quick: set[int | None] = set()
-    """The serials of the IKEv1 SAs under which a Quick Mode has begun."""
+    """The serials of the IKEv1 SAs under which a Quick Mode has begun, or of which the peer has
+    accepted our identity."""
+    main: set[int | None] = set()
+    """The serials of the IKEv1 SAs that we began in Main Mode."""
     for line in lines:
         if line.of_pluto:
             quick.clear()
+            main.clear()
         found = interpret(line.said, phase1=line.said.serial in quick)
         if found is not None and found.event is LogEvent.CHILD_REQUESTED:
             quick.add(line.said.serial)
         elif found is not None and found.version == 1 and found.using is not None:
             quick.add(found.using)
+        elif found is not None and found.event is LogEvent.ATTEMPT:
+            main.update({line.said.serial} if "Main Mode" in line.said.text[:60] else ())
+        elif found is not None and found.event is LogEvent.IKE_ESTABLISHED:
+            # Main Mode's last message comes from the responder, who has checked us by then.
+            by_us = line.said.serial in main or line.said.text.startswith("STATE_MAIN_I4")
+            quick.update({line.said.serial} if by_us and found.version == 1 else ())
         yield line, found

@@ -297,3 +297,53 @@ def test_what_pluto_deletes_when_it_stops_was_not_taken_down_by_hand() -> None:
         Outcome.LOST,
         Reason.PLUTO_STOPPED,
     )
+
+
+def _told(text: str) -> list[Story]:
+    return stories(log_text.read(text).lines)
+
+
+def test_a_rekey_shows_that_the_old_sa_is_there() -> None:
+    for kind in ("Child", "IKE"):
+        (story,) = _told(
+            f'"x" #9: initiating rekey to replace {kind} SA #5 using IKE SA #4\n'
+            '"x" #9: CREATE_CHILD_SA failed with error notification TEMPORARY_FAILURE\n'
+        )
+        assert story.outcome is Outcome.RENEWAL_FAILED
+
+
+def test_after_a_failed_rekey_the_end_of_the_sas_is_a_loss() -> None:
+    (story,) = _told(
+        '"x" #9: initiating rekey to replace IKE SA #4 using IKE SA #4\n'
+        '"x" #9: CREATE_CHILD_SA failed with error notification TEMPORARY_FAILURE\n'
+        '"x" #4: ESTABLISHED_IKE_SA: 60 second timeout exceeded after 7 retransmits.  No response\n'
+    )
+    assert story.outcome is Outcome.LOST
+    assert story.loss is not None
+    assert story.loss.finding.reason is Reason.PEER_DEAD
+
+
+def test_a_rekey_that_succeeds_ends_nothing() -> None:
+    (story,) = _told(
+        '"x" #9: initiating rekey to replace Child SA #5 using IKE SA #4\n'
+        '"x" #9: initiator rekeyed Child SA #5 using #4; IPsec tunnel [a===b]\n'
+        '"x" #5: ESP traffic information: in=1GB out=3GB\n'
+    )
+    assert (story.outcome, story.children) == (Outcome.UP, {9})
+
+
+ESTABLISHED = (
+    '"x" #1: STATE_MAIN_I4: ISAKMP SA established {auth=PRESHARED_KEY}\n',
+    '"x" #1: initiating IKEv1 Main Mode connection\n"x" #1: IKE SA established {auth=x}\n',
+)
+
+
+@pytest.mark.parametrize("lines", ESTABLISHED)
+def test_an_identity_that_main_mode_has_accepted_is_not_refused_later(lines: str) -> None:
+    refused = '"x" #1: ignoring informational payload INVALID_ID_INFORMATION, msgid=00000000\n'
+    (story,) = _told(lines + refused)
+    assert story.failure is not None
+    assert story.failure.finding.reason is Reason.TRAFFIC_SELECTORS
+    (story,) = _told(f'"x" #1: initiating IKEv1 Main Mode connection\n{refused}')
+    assert story.failure is not None
+    assert story.failure.finding.reason is Reason.AUTHENTICATION

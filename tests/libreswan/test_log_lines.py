@@ -461,3 +461,12 @@ def _timed(line: str) -> float:
     begin = time.perf_counter()
     find(line)
     return time.perf_counter() - begin
+
+
+def test_words_in_place_of_an_address_are_no_address() -> None:
+    line = parse_line('"rw"[2] [client ip] #3: x')
+    assert line is not None
+    assert (line.name, line.serial, line.address) == ("rw[2]", 3, "")
+    line = parse_line('"rw"[2] [2001:db8::1] #3: x')
+    assert line is not None
+    assert line.address == "[2001:db8::1]"

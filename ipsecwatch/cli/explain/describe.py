@@ -43,7 +43,7 @@ def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = Tru
         ("is", _state(t, counters, all_listed=all_listed)),
         *_sas(t, counters),
         *_counted(t, counters),
-        ("likely", "" if t.unresolved or t.reason in _UNTOLD else told.sentence),
+        ("likely", "" if t.unresolved or t.reason in _UNTOLD or _is_guess(t) else told.sentence),
         ("if it stays", _sticks(t)),
         ("what to do", _advice(t)),
     ]
@@ -198,6 +198,17 @@ def without_child(t: Tunnel) -> list[Connection]:
     return [c for c in t.connections if c.key not in up]
 
 
+def names_up(tunnels: Iterable[Tunnel]) -> set[str]:
+    """Return the names of the connections that are up, of all these tunnels."""
+    found = set()
+    for t in (t for t in tunnels if t.state.carries):
+        missing = without_child(t)
+        found |= {
+            c.full_name for c in t.connections if t.state is TunnelState.UP or c not in missing
+        }
+    return found
+
+
 def _waiting(t: Tunnel, *, all_listed: bool) -> str:
     """Return in words what a tunnel in the state WAITING waits for.
 
@@ -297,6 +308,25 @@ def _sticks(t: Tunnel) -> str:
     return known.sticks if known is not None else ""
 
 
+def _is_guess(t: Tunnel) -> bool:
+    """Return whether nothing but the stage of the tunnel's negotiation suggests a refusal.
+
+    The state then is one in which the peer hasn't refused anything, so _sticks() says what else may
+    be wrong.
+    """
+    refused = t.reason in (Reason.AUTHENTICATION, Reason.CREDENTIALS) and t.detail is None
+    state = _furthest(t.states) if refused and _is_trying(t) else None
+    return state is not None and state.story in _NOT_REFUSED
+
+
+_NOT_REFUSED: Final = (
+    "sent IKE_AUTH request",
+    "XAUTH client - awaiting CFG_request", "XAUTH client - possibly awaiting CFG_request",
+)  # fmt: skip
+"""The stories of states that a refusal ends (from 4.0 on: 3.24 and older ones go on asking in
+IKE_AUTH), and of those in which nothing was sent that could be refused."""
+
+
 def _advice(t: Tunnel) -> str:
     """Return what to do about the tunnel's state; "" where there is no advice for it."""
     if t.unresolved is not None:
@@ -305,7 +335,15 @@ def _advice(t: Tunnel) -> str:
         return "Check that the interface of left= is up, and that left= or right= is its address."
     if t.state is TunnelState.UNKNOWN and _has_ike(t) and Part.STATES not in t.missing:
         return f"If a Child SA is wanted: {REASON_TEXTS[Reason.CHILD_MISSING].advice}"
+    if t.reason is Reason.AUTHENTICATION and _is_guess(t):
+        return _READ_ITS_LOG
     return reason_text(t.reason, t).advice
+
+
+_READ_ITS_LOG: Final = (
+    "Let UDP 4500 and fragments pass, and read the log of the peer. If it refuses us, compare "
+    "leftid, rightid and the secret or certificate on both sides."
+)
 
 
 def is_idle(t: Tunnel) -> bool:
@@ -406,7 +444,7 @@ def sa(
         parts += [_age(s, connection, counted), _carried(s, counted), _user(s)]
     else:
         parts.append(_patience(s, connection))
-    parts += [_next(s), _silence(s)]
+    parts += [_next(s), _silence(s, connection)]
     return "; ".join(filter(None, parts))
 
 
@@ -504,9 +542,8 @@ def _patience(s: SaState, connection: Connection | None) -> str:
     event = s.timer("RETRANSMIT")
     if event is None or event.seconds is None:
         return ""
-    interval = (
-        connection_fields(connection)["retransmit_interval"] if connection is not None else 0.5
-    )
+    fields = connection_fields(connection) if connection is not None else {}
+    interval = fields.get("retransmit_interval") or 0.5  # the default, where it isn't in the text
     if not isinstance(interval, int | float) or not 0.1 <= interval <= 10:
         return ""
     pause = interval
@@ -588,14 +625,18 @@ def _next(s: SaState) -> str:
     return ""
 
 
-def _silence(s: SaState) -> str:
+def _silence(s: SaState, connection: Connection | None = None) -> str:
     """Return in words that the peer of an established SA hasn't answered a request yet.
 
-    The SA's timer RETRANSMIT shows that: pluto will send the request again. Return "" where the SA
-    has no such timer, or isn't established.
+    The SA's timer RETRANSMIT shows that: pluto will send the request again. The words say for how
+    long, if that is known to be long. Return "" where the SA has no such timer, or isn't
+    established.
     """
-    waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)
-    return "the peer hasn't answered yet: it is silent if this lasts for seconds" if waits else ""
+    if not (s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)):
+        return ""
+    if patience := _patience(s, connection):
+        return f"a request to the peer is {patience}"
+    return "the peer hasn't answered yet: it is silent if this lasts for seconds"
 
 
 def _plain(timer: str) -> str:

@@ -174,6 +174,12 @@ _SPECIAL: Final = (
         "Check user name and password, and ask the administrator of the peer for its log.",
     ),
     _row(
+        r"CREATE_CHILD_SA .{0,80}TEMPORARY_FAILURE",
+        "The peer could not do this just now, mostly because a rekey crossed another one "
+        "(TEMPORARY_FAILURE).",
+        "Wait: it is tried again. If it stays, take the tunnel down and up.",
+    ),
+    _row(
         "we require PFS but ",
         "We want perfect forward secrecy, and the peer doesn't offer it.",
         "Compare pfs= on both sides.",

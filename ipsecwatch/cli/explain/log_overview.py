@@ -13,7 +13,7 @@ from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ipsecwatch.cli.explain.log_story import Facts
     from ipsecwatch.libreswan.log_text import LogText, PacketLine
@@ -23,11 +23,12 @@ _FEW: Final = 12
 named, by outcome. Of the peers whose packets fit no connection, further ones aren't shown."""
 
 
-def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
+def lines_of(log: LogText, paint: terminal.Paint, wide: int, up: Collection[str] = ()) -> list[str]:
     """Return the explanation of a text's log lines for people, as lines of at most ``wide`` cells.
 
     The IPsec service comes first, then the connections, then packets that fit no connection. Return
-    [] where the log lines show nothing about these.
+    [] where the log lines show nothing about these. ``up``: names of the connections that are up by
+    a status in the same text.
     """
     told = _alike(stories(log.lines))
     out = _service(log, paint, wide)
@@ -37,7 +38,10 @@ def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
         first, *further = terminal.wrap(names, wide - 2)
         out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(first)}")
         out += [f"  {paint.bold(x)}" for x in further]
-        out += [*terminal.facts(log_story.facts(alike[0]), paint, wide), ""]
+        facts = log_story.facts(alike[0])
+        if alike[0].outcome is not Outcome.UP and alike[0].name in up:
+            facts.insert(2, ("but", "By the status in the same text it is up."))
+        out += [*terminal.facts(facts, paint, wide), ""]
     for outcome, group in _more([s for alike in told[_FEW:] for s in alike]):
         names = ", ".join(log_story.name(s) for s in group)
         out += [f"  {paint.bold(f'{len(group)} more')}"]

@@ -13,7 +13,7 @@ from ipsecwatch.cli.explain.answers import is_ambiguous
 from ipsecwatch.cli.failure import Failure
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.reasons import REASON_TEXTS, ReasonText
-from ipsecwatch.report import Extent, instance_name
+from ipsecwatch.report import Extent, Stage, instance_name
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import single_report
 from ipsecwatch.tracking.reason_text import reason_text
@@ -331,7 +331,8 @@ def _remarks(report: Report, tunnels: list[Tunnel], program: str) -> list[str]:
         out.append("pluto defends itself against a flood of negotiations (DDoS cookies).")
     known = {s.key for s in report.states if s.established}
     knocking = sum(
-        s.role == "responder" and not s.established and s.key not in known for s in report.states
+        s.role == "responder" and s.stage in (Stage.HALF_OPEN, Stage.OPEN) and s.key not in known
+        for s in report.states
     )
     if knocking:
         out.append(

@@ -53,7 +53,8 @@ _NUMBERED: Final = tuple(
         r"[\w.-]{1,64} [\w./-]{1,40}\[\d{1,10}\]: ?",  # a log without its time
     )
 )
-# A shell's prompt, and the command behind it that somebody copied along; or the command alone.
+# A shell's prompt, and the command behind it that somebody copied along; or the command alone,
+# also as ``watch`` shows it.
 _PIPE: Final = r"(?: {0,3}\|[^\n]{0,200})?"
 _COMMAND: Final = rf"(?:sudo )?(?:/\S{{1,60}}/)?(?:ipsec|whack)(?: [\w-]{{1,40}}){{1,4}}{_PIPE}"
 _SHELL: Final = (
@@ -68,7 +69,8 @@ _FENCE: Final = re.compile(
     r"|</?(?:details|summary|pre|code)>",
     re.IGNORECASE,
 )
-_PROMPT: Final = re.compile(rf"{_SHELL}(?: {{0,2}}{_COMMAND})?|{_STATUS}", re.ASCII)
+_WATCH: Final = r"Every \d{1,5}[.,]\d{1,3}s: .*"  # the first line that ``watch`` shows
+_PROMPT: Final = re.compile(rf"{_SHELL}(?: {{0,2}}{_COMMAND})?|{_STATUS}|{_WATCH}", re.ASCII)
 
 _HEADS: Final = "|".join(
     re.escape(head)

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli.display import terminal
-from ipsecwatch.cli.explain import other_programs, overview, reading
+from ipsecwatch.cli.explain import describe, other_programs, overview, reading
 from ipsecwatch.cli.failure import Failure
 from ipsecwatch.report import Knowledge
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ipsecwatch.libreswan.log_text import LogText
     from ipsecwatch.report import Report
     from ipsecwatch.tunnel import Tunnel
@@ -51,7 +53,7 @@ def explanation(text: str, *, as_json: bool) -> str:
         return json.dumps({**status, "answers": [], **_log_json(log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     lines = overview.lines_of(report, tunnels, paint, wide, program) if has_status else []
-    lines = _with_log(lines, log, heading, paint, wide)
+    lines = _with_log(lines, log, heading, paint, wide, describe.names_up(tunnels))
     if not has_status and program != overview.LIBRESWAN:
         lines += ["", *terminal.facts([("note", overview.as_if(program))], paint, wide)]
     return "\n".join(lines)
@@ -84,19 +86,24 @@ _APART: Final = (
 
 
 def _with_log(
-    lines: list[str], log: LogText | None, heading: str, paint: terminal.Paint, wide: int
+    lines: list[str],
+    log: LogText | None,
+    heading: str,
+    paint: terminal.Paint,
+    wide: int,
+    up: Collection[str] = (),
 ) -> list[str]:
     """Return ``lines``, which explain a status, and below them the explanation of the log lines.
 
     ``heading``: the line above the latter; "": no log line shows anything, and ``lines`` are
-    returned as they are.
+    returned as they are. ``up``: names of the connections that are up by the status.
     """
     if log is None or not heading:
         return lines
     from ipsecwatch.cli.explain import log_overview
 
     title = map(paint.bold, terminal.wrap(heading, wide))
-    told = [*title, "", *log_overview.lines_of(log, paint, wide)]
+    told = [*title, "", *log_overview.lines_of(log, paint, wide, up)]
     return [*lines, "", *told] if lines else told
 
 

@@ -524,3 +524,34 @@ def test_whoever_reports_a_line_is_asked_for_a_redacted_text(
         file.write_text(text + strange)
         assert main.run(["explain", str(file)]) == 0
         assert ("ipsecwatch redact FILE NEW" in capsys.readouterr().out) is asked
+
+
+def state(line: str) -> str:
+    return told(f'000 #7: "vpc"{line}\n')
+
+
+def test_what_only_the_stage_suggests_is_not_called_likely() -> None:
+    for line in (
+        ":4500 STATE_PARENT_I2 (sent IKE_AUTH request); EVENT_RETRANSMIT in 7s; idle;",
+        ":4500 STATE_XAUTH_I0 (XAUTH client - awaiting CFG_request); EVENT_RETRANSMIT in 9s; idle;",
+    ):
+        screen = state(line)
+        assert "if it stays" in screen
+        assert "likely" not in screen
+        assert "refused" not in screen
+    screen = state(":500 STATE_PARENT_I1 (sent IKE_SA_INIT request); EVENT_RETRANSMIT in 7s; idle;")
+    assert "likely       The peer does not answer." in screen
+
+
+def test_a_client_that_signs_in_is_no_scan() -> None:
+    signs_in = (
+        "[4] 203.0.113.4:4500 STATE_XAUTH_R0 (XAUTH responder - optional CFG exchange); idle;"
+    )
+    assert "scans" not in state(signs_in)
+    assert "scans" in state("[4] 203.0.113.4:500 STATE_PARENT_R1 (sent IKE_SA_INIT reply); idle;")
+
+
+def test_it_is_said_for_how_long_an_established_sa_has_no_answer() -> None:
+    established = ":500 ESTABLISHED_IKE_SA (established IKE SA); RETRANSMIT in {}s; newest; idle;"
+    assert "a request to the peer is unanswered for 16s or longer" in state(established.format(14))
+    assert "silent if this lasts" in state(established.format(0))

@@ -34,6 +34,10 @@ SAYS = {
         f'"office" #1: STATE_PARENT_I2: 60 second {LATE}',
         "perhaps it refuses it", "UDP 4500",
     ),
+    "a crossing rekey": (
+        f"{SUBJECT} #2: CREATE_CHILD_SA failed with error notification TEMPORARY_FAILURE",
+        "could not do this just now", "Wait: it is tried again",
+    ),
     "modes": (
         '"office" #2: policy dictates Transport Mode, but peer requested Tunnel Mode',
         "One side wants tunnel mode", "Compare type=",

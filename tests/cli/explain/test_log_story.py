@@ -200,6 +200,17 @@ def test_an_instance_has_the_reason_from_the_log() -> None:
     assert told.reason is Reason.AUTHENTICATION
 
 
+def test_a_failure_of_a_tunnel_that_the_status_shows_up_is_not_the_last_word(
+    explain: Explain,
+) -> None:
+    status = statuses(ROOT / "5.4" / "site.jsonl.gz")[10].stdout
+    failed = '"site" #1: authentication failed: PSK AUTH mismatch\n'
+    assert "By the status in the same text it is up." in explain(failed + status)[1]
+    assert "By the status" not in explain(failed.replace("site", "other") + status)[1]
+    down = statuses(ROOT / "5.4" / "site.jsonl.gz")[0].stdout
+    assert "By the status" not in explain(failed + down)[1]
+
+
 def test_a_whole_status_has_no_log_whatever_a_peer_wrote_into_it(explain: Explain) -> None:
     status = statuses(ROOT / "4.10" / "site.jsonl.gz")[-1].stdout
     assert json.loads(explain(status, "--json")[1])["log"] == []

@@ -174,5 +174,9 @@ def test_marks_of_code_are_no_lines_of_the_status(mark: str) -> None:
 def test_a_command_with_a_pipe_is_no_line_of_the_status() -> None:
     status = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout
     lines = "".join(x for x in status.splitlines(keepends=True) if '"site"' in x)
-    for command in ("# ipsec status | grep site", "ipsec auto --status | grep 'site'"):
+    for command in (
+        "# ipsec status | grep site",
+        "ipsec auto --status | grep 'site'",
+        "Every 2.0s: ipsec whack --status     gw: Tue Jun 11 10:00:01 2024",
+    ):
         assert repair.read(f"{command}\n{lines}").unrecognised_count == 0
