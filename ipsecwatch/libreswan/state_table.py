@@ -380,7 +380,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         2, _I, _IKE, Stage.AUTHENTICATING,
         "We sent our proof of identity; the peer's verdict is awaited.",
         "UDP 4500 is blocked, fragments of a certificate are dropped, or the peer is slow to "
-        "check us. A refusal would end this state at once (up to 3.24 pluto goes on asking).",
+        "check us. A refusal would end this state at once (up to 3.23 pluto goes on asking).",
     ),
     StateInfo(
         _w(("IKE_AUTH_IR", "5.1", "5.3.2")),

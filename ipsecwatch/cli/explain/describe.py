@@ -323,7 +323,7 @@ _NOT_REFUSED: Final = (
     "sent IKE_AUTH request",
     "XAUTH client - awaiting CFG_request", "XAUTH client - possibly awaiting CFG_request",
 )  # fmt: skip
-"""The stories of states that a refusal ends (from 4.0 on: 3.24 and older ones go on asking in
+"""The stories of states that a refusal ends (from 4.0 on: 3.23 and older ones go on asking in
 IKE_AUTH), and of those in which nothing was sent that could be refused."""
 
 

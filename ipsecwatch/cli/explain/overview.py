@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -307,15 +308,23 @@ def _remarks(report: Report, tunnels: list[Tunnel], program: str) -> list[str]:
 
     They say why pluto didn't answer, what is missing in the text, what is unusual about pluto, how
     to bring up tunnels that are down, and which lines weren't understood, as far as this applies.
-    Of another program than libreswan, they don't say what is missing, nor what wasn't understood.
+    Of another program than libreswan, or of a release that is too old, they don't say what is
+    missing, nor what wasn't understood.
     """
     out = [] if program == LIBRESWAN else [as_if(program)]
+    if too_old := _is_too_old(report):
+        out.append(_TOO_OLD.format(clean(report.version or "")))
     if _answers_not(report) and (tunnels or report.states or report.traffic):
         refusal = _refusal(report)
         out.append(f"One command in the text had no answer. {refusal.sentence} {refusal.advice}")
     elif _answers_not(report):
         out.append(_refusal(report).advice)
-    elif program == LIBRESWAN and report.why is not None and report.command in (None, "status"):
+    elif (
+        program == LIBRESWAN
+        and not too_old
+        and report.why is not None
+        and report.command in (None, "status")
+    ):
         out.append(f"The text is not a whole status: {clean(report.why)}.")
     out += _gaps(report, tunnels)
     for name in sorted({clean(c.name) for c in report.connections if is_ambiguous(c)}):
@@ -338,12 +347,31 @@ def _remarks(report: Report, tunnels: list[Tunnel], program: str) -> list[str]:
         out.append(
             f"{knocking} negotiation{'s' * (knocking > 1)} that others began, perhaps scans."
         )
-    if report.unrecognised_count and program == LIBRESWAN:
+    if report.unrecognised_count and program == LIBRESWAN and not too_old:
         lines = "line was" if report.unrecognised_count == 1 else "lines were"
         example = clean(report.unrecognised[0].text, 60)
         out.append(f"{report.unrecognised_count} {lines} not understood, such as: {example}")
-        out.append(_REPORT)
+        if report.command == "status" or any(_PLUTOS.match(x.text) for x in report.unrecognised):
+            out.append(_REPORT)
     return out
+
+
+_PLUTOS: Final = re.compile(r"\s{0,40}(?:\"|#\d)")
+"""Matches the beginning of a line that pluto may have printed about a connection or an SA. Outside
+of a status, which has lines of many kinds, other lines are prose, or settings."""
+
+
+def _is_too_old(report: Report) -> bool:
+    """Return whether a report is of a release of libreswan before _FIRST."""
+    m = re.match(r"(\d{1,3})\.(\d{1,3})", report.version or "")
+    return m is not None and (int(m[1]), int(m[2])) < _FIRST
+
+
+_FIRST: Final = (3, 18)
+_TOO_OLD: Final = (
+    "libreswan {} is older than the oldest release that ipsecwatch knows (3.18): details may be "
+    "missing, or wrong."
+)
 
 
 def _gaps(report: Report, tunnels: list[Tunnel]) -> list[str]:

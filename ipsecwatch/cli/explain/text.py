@@ -42,7 +42,7 @@ def explanation(text: str, *, as_json: bool) -> str:
     heading = _heading(log)
     if read.answers:
         return _several(read, heading, as_json=as_json)
-    has_status = _has_status(log, report, tunnels, heading)
+    has_status = _has_status(text, log, report, tunnels, heading)
     program = "Openswan" if other_programs.is_openswan(text) else overview.LIBRESWAN
     if as_json:
         import json
@@ -139,7 +139,9 @@ _NO_STATUS: Final[dict[str, Any]] = {
 answers has them, too, with another ``why``: each answer has members of its own."""
 
 
-def _has_status(log: LogText | None, report: Report, tunnels: list[Tunnel], told: str) -> bool:
+def _has_status(
+    text: str, log: LogText | None, report: Report, tunnels: list[Tunnel], told: str
+) -> bool:
     """Return True if a text has a status to explain, and False if it has only log lines.
 
     ``told``: the heading of its log lines; "": no log line shows anything. Raise Failure where
@@ -154,8 +156,10 @@ def _has_status(log: LogText | None, report: Report, tunnels: list[Tunnel], told
         if (other := other_programs.kind(rest)) is not None:
             raise Failure(f"this is {other.what}", other.hint) from None
         if log is not None and log.is_log:
+            fault = ", but pluto found a fault in itself (EXPECTATION FAILED)"
             raise Failure(
-                "these are log lines of pluto's, and none of them says how a connection is",
+                "these are log lines of pluto's, and none of them says how a connection is"
+                + (fault if "EXPECTATION FAILED: " in text else ""),
                 "Give more of them: journalctl -u ipsec",
             ) from None
         from ipsecwatch.cli.explain import lookup

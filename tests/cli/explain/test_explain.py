@@ -555,3 +555,21 @@ def test_it_is_said_for_how_long_an_established_sa_has_no_answer() -> None:
     established = ":500 ESTABLISHED_IKE_SA (established IKE SA); RETRANSMIT in {}s; newest; idle;"
     assert "a request to the peer is unanswered for 16s or longer" in state(established.format(14))
     assert "silent if this lasts" in state(established.format(0))
+
+
+def test_only_lines_that_may_be_plutos_are_to_be_reported() -> None:
+    states = '#1: "a":500 established IKE SA; newest; idle;\n'
+    assert "To report them" not in told(f"{states}conn a\n    left=192.0.2.1\n")
+    assert "2 lines were not understood" in told(f"{states}conn a\n    left=192.0.2.1\n")
+    assert "To report them" in told(f'{states}"a":   something new\n')
+    assert "To report them" in told(UP.replace("000 fips mode", "000 flops mode"))
+
+
+def test_a_release_that_is_too_old_is_called_so() -> None:
+    screen = told(
+        UP.replace("pluto_version=4.10", "pluto_version=3.15").replace("Bare Shunt", "Shunt")
+    )
+    assert "libreswan 3.15 is older than the oldest release that ipsecwatch knows (3.18)" in screen
+    assert "not a whole status" not in screen
+    assert "not understood" not in screen
+    assert "is older" not in told(UP)

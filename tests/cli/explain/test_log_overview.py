@@ -61,6 +61,10 @@ def test_a_peer_that_speaks_ikev1_only_is_told_so() -> None:
 
 BOTH_ENDS = {
     "syslog": ("Jan 10 10:00:00 left.example.net pluto[1]: ", "Jan 10 10:00:00 right pluto[9]: "),
+    "RFC 5424": (
+        "<14>1 2026-01-10T10:00:00Z left pluto 1 - - ",
+        "<14>1 2026-01-10T10:00:01Z right pluto 2 - - ",
+    ),
     "containers": ("left-1  | ", "right-1  | "),
     "pods": ("[pod/left/pluto] ", "[pod/right/pluto] "),
     "ISO": (

@@ -223,6 +223,13 @@ def test_a_line_may_be_an_argument(explain: Explain) -> None:
     assert (code, "a connection that the text doesn't name" in out) == (0, True)
 
 
+def test_a_fault_of_plutos_own_is_named(explain: Explain) -> None:
+    line = "Jun 01 12:00:00 n pluto[5]: EXPECTATION FAILED: st != NULL (f() +3 state.c)\n"
+    code, out, err = explain(line)
+    assert (code, out) == (3, "")
+    assert "pluto found a fault in itself (EXPECTATION FAILED)" in err
+
+
 NOTHING = (
     '"office" #2: something nobody knows', '"office": added IKEv2 connection',
     "Nov 28 10:00:00 gw pluto[1]: listening for IKE messages",
