@@ -153,6 +153,12 @@ _SPECIAL: Final = (
         "Compare type= on both sides.",
     ),
     _row(
+        "NSS: Handshake failed",
+        "The client and this machine didn't accept each other's certificates (EAP-TLS).",
+        "The line has NSS's error. Compare the authority of the client's certificate with those "
+        "in this machine's NSS database (ipsec listcacerts), and its dates.",
+    ),
+    _row(
         r"redirect loop|IKE_\w{4,8} redirect (?:loop|exceeds limit)",
         "Gateways sent us from one to another again and again, until pluto gave up.",
         "Ask their administrator, or have the first one serve us: accept-redirect=no.",

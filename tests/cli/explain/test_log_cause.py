@@ -93,6 +93,10 @@ SAYS = {
         f'{NO_ROUTE} 192.0.2.9: No route to host [errno 113, origin ICMP type 3 code 1]',
         "a router says so", "ip route get",
     ),
+    "EAP-TLS": (
+        '"office" #4: NSS: Handshake failed: SEC_ERROR_UNKNOWN_ISSUER: Peer\'s Certificate issuer',
+        "didn't accept each other's certificates", "listcacerts",
+    ),
     "redirects, 4.10": (
         '"office" #6: IKE_SA_INIT redirect loop, stop initiating IKEv2 exchanges',
         "from one to another again and again", "accept-redirect=no",
