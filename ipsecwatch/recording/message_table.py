@@ -79,6 +79,8 @@ MESSAGES: Final = (
     "initiating rekey to replace Child SA {serial} using IKE SA {serial}",
     "initiating rekey to replace IKE SA {serial}",
     "initiating rekey to replace Child SA {serial}",
+    "sent QI1, expecting QR1, to replace {serial}",
+    "sent Quick Mode request, to replace {serial}",
     ("initiating connection '{conn}' with serial {serial} which received a Delete/Notify but must "
     "remain up per local policy"),
     "initiating all conns with alias='{conn}'",
@@ -457,6 +459,8 @@ MESSAGES: Final = (
     "send on {iface} from {addr} to {addr} using TCP failed in {any}",
     "TCP: socket {n}: connecting to {addr}: {any}",
     "TCP: connect({n}) failed{any}",
+    "setsockopt(SOL_TCP, TCP_ULP) failed ({any}",
+    'TCP: socket {n}: setting socket option "espintcp"{any}',
     "Cannot send packet - interface vanished!",
     "cannot send packet - interface vanished!",
     "route_owner: connection no longer oriented - system interface change?",
