@@ -199,7 +199,9 @@ class AttemptReasons:
         for record in records:
             names = _names(record.tunnel) & news.keys()
             for whose, e in (item for name in names for item in news[name].items()):
-                if whose is Whose.ANYBODYS or not record.tunnel.children:
+                # A client that leaves deletes its IKEv1 phase 1: that is no attempt
+                leaves = e.reason is Reason.PEER_DELETED and not record.tunnel.children
+                if whose is Whose.ANYBODYS or (not record.tunnel.children and not leaves):
                     record.tunnel = replace(record.tunnel, incoming=(e.at, e.line))
                 elif record.tunnel.children and not self._is_tried_here(record.tunnel):
                     record.refused = e.order, (e.reason, e.line)

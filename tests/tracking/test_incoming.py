@@ -88,6 +88,16 @@ def test_a_template_keeps_the_last_client_that_failed() -> None:
     assert (tunnel.reason, tunnel.incoming) == (Reason.NONE, (START + 4, line))
 
 
+def test_a_client_that_leaves_is_none_that_failed() -> None:
+    left = '"rw"[3] 192.0.2.9 #7: received Delete SA payload: self-deleting ISAKMP State #7'
+    template = connection("rw", peer="%any")
+    tracker = Tracker()
+    tracker.observe(poll(0, [template]))
+    tracker.add_log_line(LogLine(START + 4, left))
+    tracker.observe(poll(5, [template]))
+    assert tracker.tunnels["rw"].incoming is None
+
+
 def test_our_own_failure_in_the_same_words_counts() -> None:
     line = KNOCKS[2].replace("#7", "#1")
     tunnel = after(WANTED, OURS, line)
