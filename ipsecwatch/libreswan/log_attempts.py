@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan import grammar, log_text
+from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.log_lines import Finding, LogEvent, LossKind, Proof, Subject, Weight
 from ipsecwatch.libreswan.quick_modes import QuickModes
 from ipsecwatch.libreswan.service_lines import Fate
-from ipsecwatch.report import Stage
+from ipsecwatch.report import Role, SaKind, Stage
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Story:
     host: str = ""
     """The machine that logged the lines, if the text has lines of several; "": of one, or unknown.
     """
+    apart: bool = False
+    """Whether the lines seem to be another machine's than those before them in the text."""
     attempts: int = 0
     """How many attempts this side began in the text."""
     came_up: int = 0
@@ -193,16 +195,66 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
 
     ``lines`` are in order of time. A connection whose lines say nothing about an attempt is left
     out. If the text has lines of several machines, which both ends of a tunnel may be, each
-    machine's lines are read by themselves, and ``Story.host`` is set.
+    machine's lines are read by themselves, and ``Story.host`` or ``Story.apart`` is set.
     """
     hosts = dict.fromkeys(line.host for line in lines)
-    if sum(map(bool, hosts)) < 2:
-        return _stories(lines, "")
-    return [s for host in hosts for s in _stories([x for x in lines if x.host == host], host)]
+    if sum(map(bool, hosts)) > 1:
+        return [s for host in hosts for s in _stories([x for x in lines if x.host == host], host)]
+    at = _other_end(lines)
+    if at is None:
+        return _stories(lines)
+    return [*_stories(lines[:at]), *_stories(lines[at:], apart=True)]
 
 
-def _stories(lines: Sequence[LogTextLine], host: str) -> list[Story]:
-    """Return what log lines of one machine show of each connection. ``host`` is for the result."""
+def _other_end(lines: Sequence[LogTextLine]) -> int | None:
+    """Return the index of the line from which on the lines are another machine's; None: no line is.
+
+    They are so from the line on in which an SA has the other role: this side began the negotiation
+    of it, and is the responder now, or the other way round. Where that happens twice, it isn't
+    known which lines are whose, and the result is None.
+    """
+    roles: dict[int, Role] = {}
+    found = None
+    for i, line in enumerate(lines):
+        if line.of_pluto:
+            roles.clear()
+        role, serial = _role(line), line.said.serial
+        if role is None or serial is None:
+            continue
+        if roles.setdefault(serial, role) is not role:
+            if found is not None:
+                return None
+            found, roles = i, {serial: role}
+    return found
+
+
+def _role(line: LogTextLine) -> Role | None:
+    """Return this side's role in the negotiation of the IKE SA of a line, if the line shows it."""
+    text = line.said.text
+    if _INITIATES.match(text):
+        return Role.INITIATOR
+    if _RESPONDS.match(text):
+        return Role.RESPONDER
+    stage = _sent(line)
+    return stage.role if stage is not None and stage.kind is SaKind.IKE else None
+
+
+_INITIATES: Final = re.compile(
+    r"initiating (?:IKEv[12] |v2 parent SA|(?:IKEv1 )?(?:Main|Aggressive) Mode)"
+    r"|initiator established IKE SA"
+)
+_RESPONDS: Final = re.compile(
+    r"responding to (?:(?:Main|Aggressive) Mode from|IKE_SA_INIT|IKE_AUTH)"
+    r"|processed IKE_SA_INIT request|processing (?:decrypted )?IKE_AUTH request"
+    r"|responder established IKE SA"
+)
+
+
+def _stories(lines: Sequence[LogTextLine], host: str = "", *, apart: bool = False) -> list[Story]:
+    """Return what log lines of one machine show of each connection.
+
+    ``host`` and ``apart`` are for the result.
+    """
     found: dict[str, Story] = {}
     rekeyed: set[int] = set()
     renewing: set[int] = set()
@@ -217,7 +269,7 @@ def _stories(lines: Sequence[LogTextLine], host: str) -> list[Story]:
             quick_modes.clear()
             stops = line.fate is not Fate.STARTED
             continue
-        story = found.setdefault(line.said.name, Story(line.said.name, host))
+        story = found.setdefault(line.said.name, Story(line.said.name, host, apart))
         if stops and finding is not None:
             if finding.event is LogEvent.LOSS:
                 continue  # pluto deletes all that it has
@@ -273,9 +325,7 @@ _RETRIES: Final = re.compile(
     r"|.{0,80}but connection is supposed to remain up|reviving connection)"
 )
 _DELETES: Final = re.compile(r"deleting (?:other )?(?:state|IKE SA|ISAKMP SA|IPsec SA|Child SA)\b")
-_REKEYS: Final = re.compile(  # from 4.5 on
-    rf"initiating rekey to replace (Child|IKE) SA #({grammar.NUMBER})(?!\d)"
-)
+_REKEYS_IKE: Final = re.compile(r"initiating rekey to replace IKE SA #\d")  # from 4.5 on
 _RETRANSMISSION: Final = re.compile(r"(?:[A-Z_0-9]{3,40}: retransmission;|retransmitting \S+ requ)")
 _ENDS: Final = re.compile(r".{0,60}(?:timeout exceeded|established)")
 _REFUSED: Final = re.compile(r"failed to add (?:IKEv1 )?connection(?::| (?=with ))?\s?")
@@ -298,25 +348,14 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
         story.negotiated, story.negotiating = True, line.said.serial
     elif _DELETES.match(text):
         story.given_up = story.stage is not None and story.ike is None
-    if m := _REKEYS.match(text):
-        _rekey(story, line.said.serial, int(m[2]), of_child=m[1] == "Child")
+    if line.said.serial is not None and _REKEYS_IKE.match(text):
+        story.rekeying.add(line.said.serial)
     if m := _PEER.match(text):
         story.peer = m[1] or m[2]
     story.peer = story.peer or line.said.address
     story.retries = story.retries or _RETRIES.match(text) is not None
     if m := _REFUSED.match(text):
         story.refused, story.refusal = text[m.end() :], line
-
-
-def _rekey(story: Story, serial: int | None, old: int, *, of_child: bool) -> None:
-    """Record that this side begins to replace the SA ``old`` by the SA ``serial``.
-
-    So ``old`` is there, even if the text doesn't show that it was established.
-    """
-    if of_child and old not in story.past:
-        story.children.add(old)
-    elif not of_child and serial is not None:
-        story.rekeying.add(serial)
 
 
 def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:
@@ -368,6 +407,10 @@ def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[S
             story.children.add(serial or 0)
             story.failure = story.loss = story.stage = None
             story.retries = False
+        case LogEvent.REKEY if said.finding.version == 2 and said.finding.rekeyed:
+            # The old one is there, even if the text doesn't show that it was established. IKEv1
+            # calls the SA of an attempt that failed so, too.
+            story.children |= {said.finding.rekeyed} - story.past
         case LogEvent.FAILURE:
             _fail(story, said)
         case LogEvent.LOADED:

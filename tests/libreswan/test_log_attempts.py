@@ -347,3 +347,48 @@ def test_an_identity_that_main_mode_has_accepted_is_not_refused_later(lines: str
     (story,) = _told(f'"x" #1: initiating IKEv1 Main Mode connection\n{refused}')
     assert story.failure is not None
     assert story.failure.finding.reason is Reason.AUTHENTICATION
+
+
+LEFT = (
+    '"tun" #1: initiating IKEv2 connection\n'
+    '"tun" #1: sent IKE_AUTH request {cipher=AES_GCM_16_256}\n'
+    '"tun" #1: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED\n'
+)
+RIGHT = (
+    '"tun" #1: processed IKE_SA_INIT request from 192.0.2.1:UDP/500 {cipher=AES_GCM_16_256}\n'
+    "\"tun\" #1: authentication failed: no PSK found for '192.0.2.2' and '192.0.2.1'\n"
+)
+
+
+def test_both_ends_are_told_apart_by_their_roles() -> None:
+    for first, second in ((LEFT, RIGHT), (RIGHT, LEFT)):
+        one, other = _told(f"{first}\nand on the other side:\n{second}")
+        assert (one.apart, other.apart) == (False, True)
+        ours = one if first is LEFT else other
+        assert ours.failure is not None
+        assert "rejected by peer" in ours.failure.line.text
+        assert (one.attempts, other.attempts) == ((1, 0) if first is LEFT else (0, 1))
+
+
+def test_after_a_restart_a_serial_may_have_the_other_role() -> None:
+    start = "Nov 28 10:00:00 gw pluto[7]: Starting Pluto (Libreswan Version 5.4) pid:7\n"
+    (story,) = _told(f"{LEFT}{start}{RIGHT}")
+    assert not story.apart
+
+
+def test_ends_that_are_mixed_line_by_line_are_one_story() -> None:
+    mixed = [x for pair in zip(LEFT.splitlines(), RIGHT.splitlines(), strict=False) for x in pair]
+    (story,) = _told("\n".join(mixed))
+    assert not story.apart
+
+
+def test_a_phase_2_that_the_peer_begins_is_no_other_end() -> None:
+    (story,) = _told(
+        '"x" #1: initiating IKEv1 Main Mode connection\n'
+        '"x" #1: IKE SA established {auth=x}\n'
+        '"x" #1: the peer proposed: 10.0.0.0/8 -> 10.1.0.0/16\n'
+        '"x" #2: responding to Quick Mode proposal {msgid:00000001}\n'
+        '"x" #2: sent Quick Mode reply, inbound IPsec SA installed, expecting confirmation x\n'
+        '"x" #1: responding to CREATE_CHILD_SA message (ID 1) from 192.0.2.7:500\n'
+    )
+    assert not story.apart

@@ -542,8 +542,9 @@ def _patience(s: SaState, connection: Connection | None) -> str:
     event = s.timer("RETRANSMIT")
     if event is None or event.seconds is None:
         return ""
-    fields = connection_fields(connection) if connection is not None else {}
-    interval = fields.get("retransmit_interval") or 0.5  # the default, where it isn't in the text
+    interval = (
+        connection_fields(connection)["retransmit_interval"] if connection is not None else 0.5
+    )
     if not isinstance(interval, int | float) or not 0.1 <= interval <= 10:
         return ""
     pause = interval

@@ -124,6 +124,7 @@ def as_json(log: LogText) -> list[dict[str, Any]]:
         {
             "name": story.name or None,
             "host": story.host or None,
+            "apart": story.apart,
             "outcome": story.outcome.name.lower().replace("_", "-"),
             "attempts": story.attempts,
             "reason": log_story.reason(story),
@@ -180,7 +181,7 @@ def _alike(told: Sequence[Story]) -> list[list[Story]]:
         same = [text for label, text in log_story.facts(story) if label != "happened"]
         if log_story.cause(story) is not None:
             same.pop()  # the line contains the name
-        key = (base, story.host, story.outcome, *same) if pair else id(story)
+        key = (base, story.host, story.apart, story.outcome, *same) if pair else id(story)
         groups.setdefault(key, []).append(story)
     return list(groups.values())
 

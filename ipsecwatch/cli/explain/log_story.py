@@ -37,7 +37,7 @@ def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
     FAILED and a known reason by the log. Any other tunnel is returned as it is. If the log lines
     are of several machines, it isn't known which of them has the status, so all are.
     """
-    if any(s.host for s in stories(log.lines)):
+    if any(s.host or s.apart for s in stories(log.lines)):
         return list(tunnels)
     told = [s for s in stories(log.lines) if s.outcome is Outcome.FAILED and reason(s)]
     failed = {s.name: s for s in sorted(told, key=lambda s: _explains(s, log), reverse=True)}
@@ -86,6 +86,8 @@ def name(story: Story) -> str:
     Where the text has lines of several machines, ``(on MACHINE)`` follows.
     """
     told = clean(story.name) if story.name else "a connection that the text doesn't name"
+    if story.apart:
+        return f"{told} (on another machine, or after a restart)"
     return f"{told} (on {clean(story.host, 60)})" if story.host else told
 
 

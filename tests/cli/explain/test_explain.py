@@ -552,9 +552,10 @@ def test_a_client_that_signs_in_is_no_scan() -> None:
 
 
 def test_it_is_said_for_how_long_an_established_sa_has_no_answer() -> None:
-    established = ":500 ESTABLISHED_IKE_SA (established IKE SA); RETRANSMIT in {}s; newest; idle;"
-    assert "a request to the peer is unanswered for 16s or longer" in state(established.format(14))
-    assert "silent if this lasts" in state(established.format(0))
+    asks = UP.replace("; REKEY in", "; RETRANSMIT in {0}s; REKEY in")
+    assert asks.count("{0}") == 2
+    for seconds, says in (("14", "is unanswered for 16s or longer"), ("0", "silent if this lasts")):
+        assert says in told(asks.replace("{0}", seconds))
 
 
 def test_only_lines_that_may_be_plutos_are_to_be_reported() -> None:
