@@ -49,6 +49,8 @@ class Places:
     kept: Path = Path("/var/log/journal")
     volatile: Path = Path("/run/log/journal")
     mutes: Path = field(default_factory=mutes_file)
+    packaged: Path = Path("/usr/share/ipsecwatch")
+    """The folder with the drop-ins that the packages bring."""
 
 
 @dataclass(frozen=True, slots=True)

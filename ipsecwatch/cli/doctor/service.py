@@ -398,8 +398,12 @@ async def kernel_events(machine: Machine) -> list[Finding]:
         return []
     if not unit.private_network:
         return [good("kernel events", "the service receives XFRM events")]
+    where, drop_in = "", str(machine.places.packaged / "xfrm.conf")
+    if not await in_thread(lambda: os.path.exists(drop_in)):
+        where, drop_in = "in a checkout: ", "systemd/xfrm.conf"  # it was installed from source
+    folder = f"/etc/systemd/system/{machine.service}.d"
     mend = (
-        f"cp /usr/share/ipsecwatch/xfrm.conf /etc/systemd/system/{machine.service}.d/; "
+        f"{where}mkdir -p {folder}; cp {drop_in} {folder}; "
         f"systemctl daemon-reload; systemctl restart {machine.unit_name}"
     )
     return [off("kernel events", "not received: the service uses the log and polls instead", mend)]

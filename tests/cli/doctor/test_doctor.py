@@ -7,9 +7,11 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
 import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,7 @@ from tests.support.fake_notification_server import notification_server
 from tests.support.fake_systemd import FakeSystemd, systemd
 from tests.support.odd_service import odd_service
 from tests.support.other_user import OtherUser
+from tests.support.paths import TOP
 from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
@@ -115,6 +118,26 @@ async def test_where_all_is_well_nothing_is_wrong(places: Places) -> None:
     shown = {f.subject: f.text for f in findings}
     assert shown["answers"] == "1 tunnel: 1 up"
     assert shown["notifications"] == "shown by fake 1.0 (tests)"
+
+
+@needs_root
+@pytest.mark.usefixtures("system_bus", "session_bus")
+@pytest.mark.parametrize("packaged", [True, False], ids=["from packages", "from source"])
+async def test_the_drop_in_for_the_kernels_events_is_copied_to_where_nothing_is(
+    packaged: bool, places: Places, tmp_path: Path
+) -> None:
+    places = replace(places, packaged=TOP / "systemd" if packaged else tmp_path)
+    async with healthy():
+        findings = await doctor.examine(places)
+    (mend,) = [f.mend for f in findings if f.subject == "kernel events"]
+    assert packaged is not mend.startswith("in a checkout: ")
+    copies = (
+        mend.removeprefix("in a checkout: ")
+        .partition("; systemctl ")[0]
+        .replace("/etc/systemd/system", str(tmp_path))
+    )
+    subprocess.run(["/bin/sh", "-ec", copies], check=True, cwd="/" if packaged else TOP)  # noqa: ASYNC221
+    assert (tmp_path / f"{SERVICE}.d/xfrm.conf").exists()
 
 
 @needs_root
