@@ -94,8 +94,9 @@ def run(args: argparse.Namespace) -> int:
 
     names, titles = tuple(dict.fromkeys(in_pluto(args.names, args.instance))), Titles()
     asyncio.run(titles.learn(names))
+    shown = selection.distinct(titles.by_uuid)
     unit = unit_name(args.instance)
-    waiting = Waiting(names, args.target, any_=args.any, unit=unit, titles=titles.by_uuid)
+    waiting = Waiting(names, args.target, any_=args.any, unit=unit, titles=shown)
     done = asyncio.run(_wait(waiting, args.timeout, args.instance))
     failure = None if done else waiting.failure()
     if args.json:
@@ -168,7 +169,8 @@ class Waiting:
         self._given = names
         self._matchers = {n: selection.matcher(n) for n in names if selection.is_pattern(n)}
         self._titles = titles or {}
-        """The names of connections in NetworkManager, by their UUIDs, which are pluto's names."""
+        """The names to show for connections of NetworkManager, by their UUIDs, which are pluto's
+        names."""
         self._unit = unit
         self.target = target
         self._enough = any if any_ else all

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import status
@@ -67,6 +67,8 @@ class Peer:
     idle_known: bool
     title: str = ""
     """The tunnel's name for people if pluto's is a UUID, from NetworkManager; "": there is none."""
+    called: str = ""
+    """``title`` as it is shown: with the UUID in it if another template has the same title."""
 
     @classmethod
     def of(cls, row: Row, told: Details) -> Peer:
@@ -75,7 +77,7 @@ class Peer:
             row.name, told.get("Template"), row.state, told.get("Username"),
             told.get("PeerIdentity"), told.get("PeerAddress"), told.get("Lease"), row.since,
             row.since_known, row.age, row.bytes_in, row.bytes_out, told.get("IdleSeconds"),
-            bool(told.get("IdleKnown")), row.title,
+            bool(told.get("IdleKnown")), row.title, row.called,
         )  # fmt: skip
 
     @property
@@ -169,13 +171,14 @@ def _titled(rows: Sequence[Row]) -> list[Row]:
     If the row of ``rw`` has the title ``Office``, the row of ``rw[3]`` gets the title
     ``Office[3]``.
     """
-    titles = {row.name: row.title for row in rows if row.title}
-    of_instances = {}
-    for row in _instances(rows) if titles else ():
+    templates = {row.name: row for row in rows if row.title}
+    titled = []
+    for row in rows:
         template, bracket, number = row.name.partition("[")
-        if template in titles:
-            of_instances[row.name] = f"{titles[template]}{bracket}{number}"
-    return source.with_titles(rows, of_instances)
+        of = templates.get(template) if _is_instance(row.name) else None
+        end = f"{bracket}{number}"
+        titled.append(replace(row, title=of.title + end, called=of.shown + end) if of else row)
+    return titled
 
 
 def _instances(rows: Iterable[Row]) -> list[Row]:
@@ -216,7 +219,7 @@ def _json(found: Found, peers: Iterable[Peer]) -> dict[str, Any]:
 
 def _fields(peer: Peer) -> dict[str, Any]:
     """Return a peer as an object for JSON, without its title: programs get pluto's name."""
-    return {key: value for key, value in asdict(peer).items() if key != "title"}
+    return {k: value for k, value in asdict(peer).items() if k not in ("title", "called")}
 
 
 def _columns(paint: Paint) -> list[Column[Peer]]:
@@ -236,7 +239,7 @@ def _columns(paint: Paint) -> list[Column[Peer]]:
         Column(listing.TRAFFIC, listing.traffic, 5, spare=True),
         Column("IDLE", lambda p: _age(p.idle, known=p.idle_known), 4, spare=True),
         Column(
-            "TUNNEL", lambda p: p.title or p.tunnel, 6, least=8, most=42, both_ends=True,
+            "TUNNEL", lambda p: p.called or p.tunnel, 6, least=8, most=42, both_ends=True,
             spare=True,
         ),
     ]  # fmt: skip

@@ -125,6 +125,8 @@ class Picture:
     lost: str | None = "It isn't known yet."
     """Why the service can't be followed at present; None: it can. Before the first event, it says
     that this isn't known yet."""
+    _called: Mapping[str, str] = field(default_factory=dict)
+    """``names`` as they are shown: selection.distinct()."""
     _were_up: set[str] = field(default_factory=set)
     """Object paths of the tunnels that were UP or PARTIAL at some time since this program began.
 
@@ -166,6 +168,7 @@ class Picture:
         """
         if self.lost is not None:
             return Line(BarState.LOST, translated(NOBODY_KNOWS), self.lost, 0)
+        self._called = selection.distinct(self.names)
         views = [view for view in self.views.values() if self._is_wanted(view)]
         rows = [Row.of_view(view) for view in views]
         ill = [row for row, view in zip(rows, views, strict=True) if self._is_ill(view)]
@@ -181,7 +184,7 @@ class Picture:
         return Line(state, self._text(state, rows, ill, up), tooltip, 100 * up // len(rows))
 
     def _is_wanted(self, view: client.View) -> bool:
-        return self.wanted(view.name) or self.wanted(self._name(view.name))
+        return self.wanted(view.name) or self.wanted(self.names.get(view.name, view.name))
 
     def _is_ill(self, view: client.View) -> bool:
         """Return whether something is wrong with a tunnel, so that it decides the bar's state.
@@ -195,7 +198,7 @@ class Picture:
 
     def _name(self, name: str) -> str:
         """Return the name to show for a tunnel: NetworkManager's, or pluto's if there is none."""
-        return notifications.shown(self.names.get(name, name), MAX_SHOWN)
+        return notifications.shown(self._called.get(name, name), MAX_SHOWN)
 
     def _text(self, state: BarState, rows: Sequence[Row], ill: Sequence[Row], up: int) -> str:
         """Return the bar's text: one tunnel's name and state, or how many tunnels are up.

@@ -89,11 +89,13 @@ class Row:
     """
     title: str = ""
     """NetworkManager's name for a tunnel whose ``name`` is a UUID; "": none is known."""
+    called: str = ""
+    """``title`` as it is shown: with the UUID after it if other tunnels have the same title."""
 
     @property
     def shown(self) -> str:
         """The name that is shown to people: NetworkManager's if it is known, else pluto's."""
-        return self.title or self.name
+        return self.called or self.name
 
     @classmethod
     def of_view(cls, v: View) -> Row:

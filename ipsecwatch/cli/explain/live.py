@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client
 from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, explained
-from ipsecwatch.cli.tunnels.own_names import in_pluto
-from ipsecwatch.client.connection_names import is_uuid, names_of
+from ipsecwatch.cli.tunnels.own_names import Titles, in_pluto
+from ipsecwatch.cli.tunnels.source import with_titles
+from ipsecwatch.client.connection_names import is_uuid
 from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.states import Reason, TunnelState
 
@@ -52,11 +53,12 @@ def look_up(name: str, instance: str = "") -> Live:
     found = views.get(name)
     if found is None:
         return Live(None, views, unit=seen.unit)
-    title = ""
+    row = terminal.Row.of_view(found)
     if is_uuid(name):
-        known = asyncio.run(names_of([name]))
-        title = known[name].name if name in known else ""
-    return Live(replace(terminal.Row.of_view(found), title=title), views, unit=seen.unit)
+        titles = Titles()
+        asyncio.run(titles.learn(views))
+        [row] = with_titles([row], titles.by_uuid)
+    return Live(row, views, unit=seen.unit)
 
 
 def explanation(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) -> str:
@@ -98,4 +100,5 @@ def as_json(row: terminal.Row, unit: str) -> dict[str, Any]:
     """
     why = reason_json(row.reason, words_for(row.reason, unit))
     kept = {"kind": "tunnel", **asdict(row), **why}
+    del kept["called"]  # for people
     return {**kept, "facts": [[label, text] for label, text in facts(row, unit) if text]}

@@ -301,8 +301,8 @@ class Text:
         others.
         """
         now = time.time()
-        titles = {uuid: self.titles.shown(uuid) for uuid in self.titles.by_uuid}
-        rows = sorted(with_titles(map(terminal.Row.of_view, views), titles), key=_worst_first)
+        rows = with_titles(map(terminal.Row.of_view, views), self.titles.by_uuid)
+        rows.sort(key=_worst_first)
         said = terminal.count(rows) if rows else "no tunnels"
         if seen.pluto_state is not PlutoState.RUNNING:
             said += f"; the IPsec service is {seen.pluto_state.value}"

@@ -139,7 +139,7 @@ def _json(found: Found, rows: Sequence[Row]) -> dict[str, Any]:
 
 def _row(found: Found, row: Row) -> dict[str, Any]:
     told = {**asdict(row), **reason_json(row.reason, words_for(row.reason, found.unit))}
-    del told["title"]  # for people
+    del told["title"], told["called"]  # for people
     return {**told, "details": found.details.get(row.name)}
 
 

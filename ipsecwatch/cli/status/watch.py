@@ -103,6 +103,8 @@ class Picture:
         """Details of those tunnels for which they were asked, by pluto's names."""
         self.titles: dict[str, str] = {}
         """NetworkManager's names of tunnels, by pluto's name, which is a UUID."""
+        self.called: dict[str, str] = {}
+        """The same as they are shown: selection.distinct()."""
         self.lost: str | None = None
         """Why the service can't be followed at present; None: it can."""
         self.wanted = ""
@@ -146,6 +148,10 @@ class Picture:
             case client.Lost():
                 self.lost = f"{event.why}. {event.hint}" if event.hint else event.why
 
+    def name(self, titles: dict[str, str]) -> None:
+        """Use these as NetworkManager's names of tunnels. arrange() shows them."""
+        self.titles, self.called = titles, selection.distinct(titles)
+
     def arrange(self, paint: terminal.Paint, wide: int) -> None:
         """Filter and sort the tunnels again, and lay out the table for ``wide`` columns.
 
@@ -165,7 +171,8 @@ class Picture:
 
     def row(self, view: client.View) -> Row:
         """Return a tunnel's row, with its age at this moment, and its details if they are known."""
-        row = replace(Row.of_view(view), title=self.titles.get(view.name, ""))
+        title, called = self.titles.get(view.name, ""), self.called.get(view.name, "")
+        row = replace(Row.of_view(view), title=title, called=called)
         told = self.details.get(view.name)
         return row if told is None else source.with_details([row], {row.name: told})[0]
 
@@ -178,7 +185,7 @@ class Picture:
         """
         if self.chosen.names:
             is_named = selection.any_of(self.chosen.names)
-            rows = [row for row in rows if is_named(row.name) or is_named(row.shown)]
+            rows = [row for row in rows if is_named(row.name) or is_named(row.title or row.name)]
         if not self.wanted:
             return list(rows)
         text = self.wanted.lower()
@@ -379,7 +386,7 @@ class Watch:
         """Pass the service's events and NetworkManager's names to the picture, until cancelled."""
 
         def named(_: object) -> None:
-            self._picture.titles = {uuid: k.name for uuid, k in names.known.items()}
+            self._picture.name({uuid: k.name for uuid, k in names.known.items()})
             self._arrange()
 
         names = ConnectionNames(named)

@@ -55,14 +55,10 @@ class Titles:
     def shown(self, name: str) -> str:
         """Return the name to show for a tunnel whose name in pluto is ``name``.
 
-        That is NetworkManager's if learn() got it, else ``name``. Where several connections have
-        the same name in NetworkManager, the UUID follows: ``Office (UUID)``.
+        That is NetworkManager's if learn() got it, as selection.distinct() returns it, else
+        ``name``.
         """
-        title = self.by_uuid.get(name)
-        if title is None:
-            return name
-        several = sum(each == title for each in self.by_uuid.values()) > 1
-        return f"{title} ({name})" if several else title
+        return selection.distinct(self.by_uuid).get(name, name)
 
 
 async def find_in_pluto(names: Sequence[str], instance: str = "") -> list[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -117,7 +118,7 @@ def _own_names(rows: Sequence[Row], name: str) -> list[str]:
         return [name]
     if is_pattern(name):
         fits = matcher(name)
-        return [row.name for row in rows if fits(row.shown) or fits(row.name)] or [name]
+        return [row.name for row in rows if fits(row.title) or fits(row.name)] or [name]
     found = [row.name for row in titled if row.title == name]
     if len(found) > 1:
         raise ambiguous(name, found)
@@ -131,6 +132,18 @@ def ambiguous(name: str, uuids: Sequence[str]) -> Failure:
     """
     what = f"{len(uuids)} NetworkManager connections are called {clean(name)}"
     return Failure(what, f"Give the UUID: {' or '.join(sorted(uuids))}")
+
+
+def distinct(titles: Mapping[str, str]) -> dict[str, str]:
+    """Return the names to show to people for tunnels with these names in NetworkManager.
+
+    Both are by pluto's name, which is a UUID. Where several tunnels have the same name, the UUID
+    follows: ``Office (UUID)``.
+    """
+    count = Counter(titles.values())
+    return {
+        uuid: f"{title} ({uuid})" if count[title] > 1 else title for uuid, title in titles.items()
+    }
 
 
 def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:

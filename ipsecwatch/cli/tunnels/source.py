@@ -17,6 +17,7 @@ from ipsecwatch.cli.display.terminal import Row
 from ipsecwatch.cli.failure import Failure
 from ipsecwatch.cli.tunnels.found import Depth, Details, Found
 from ipsecwatch.cli.tunnels.health import ILL, not_recognised
+from ipsecwatch.cli.tunnels.selection import distinct
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import Extent, LogState, PlutoState
 
@@ -90,7 +91,7 @@ async def ask(
     names = [row.name for row in choose(found.rows)] if choose is not None else None
     told, refused = await details(depth, names, interactive=interactive, instance=instance)
     if interactive:  # the state after the password was given
-        titles = {row.name: row.title for row in found.rows}
+        titles = {row.name: row.title for row in found.rows if row.title}
         again = await _ask_service(instance)
         found = found if isinstance(again, str) else again
         found = replace(found, rows=with_titles(found.rows, titles))
@@ -117,9 +118,14 @@ async def _titled(found: Found) -> Found:
 def with_titles(rows: Iterable[Row], titles: Mapping[str, str]) -> list[Row]:
     """Return the rows with the titles from ``titles``, which has them by pluto's name.
 
-    A row whose name isn't in ``titles`` keeps the title that it has.
+    A row whose name isn't in ``titles`` keeps the title that it has. Where several names have the
+    same title in ``titles``, the UUID is shown, too.
     """
-    return [replace(row, title=titles[row.name]) if row.name in titles else row for row in rows]
+    called = distinct(titles)
+    return [
+        replace(row, title=titles[row.name], called=called[row.name]) if row.name in titles else row
+        for row in rows
+    ]
 
 
 async def _ask_service(instance: str) -> Found | str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -113,6 +114,34 @@ async def test_verbs_take_both_names_and_refuse_one_that_two_have(
         assert f"{THIRD} or {OFFICE}" in refused
 
 
+@pytest.mark.parametrize(
+    ("verb", "shows_both"),
+    [
+        (("status",), True),
+        (("status", "Off*"), True),
+        (("status", OFFICE, THIRD), True),
+        (("status", THIRD), False),
+        (("explain", THIRD), False),
+        (("wait", THIRD, OFFICE, "--for", "down", "--timeout", "0"), False),
+        (("bar", "--once", "--format", "waybar"), True),
+        (("bar", "--once", THIRD), False),
+    ],
+)
+async def test_of_two_that_are_called_the_same_people_see_the_uuid_too(
+    verb: tuple[str, ...], shows_both: bool, manager: NetworkManager
+) -> None:
+    await manager.runs()
+    for uuid, name in ((OFFICE, "Office"), (HOME, "Home"), (THIRD, "Office")):
+        await manager.add(uuid, name)
+    async with serving() as service:
+        await service.look(tunnel(OFFICE, UP), tunnel(HOME, UP), tunnel(THIRD, UP))
+        _, out, err = await said(*verb)
+    # A long name may be cut in its middle.
+    seen = re.findall(r"Office \([-0-9a-f]+(?:…[-0-9a-f]*)?([0-9a-f]{4})\)", out + err)
+    assert sorted(seen) == sorted({THIRD[-4:], OFFICE[-4:]} if shows_both else {THIRD[-4:]})
+    assert not re.search(r"Office(?! \()|Home \(", out + err)
+
+
 @asks_for_details
 async def test_who_finds_instances_by_both_names_of_their_template(
     manager: NetworkManager,
@@ -135,6 +164,39 @@ async def test_who_finds_instances_by_both_names_of_their_template(
         [peer] = json.loads(out)["peers"]
         assert (peer["tunnel"], peer["template"]) == (f"{OFFICE}[1]", OFFICE)
         assert "Office" not in out
+
+
+@asks_for_details
+async def test_who_tells_apart_the_instances_of_two_templates_that_are_called_the_same(
+    manager: NetworkManager,
+) -> None:
+    await manager.runs()
+    for uuid, name in ((OFFICE, "Office"), (HOME, "Home"), (THIRD, "Office")):
+        await manager.add(uuid, name)
+    async with serving() as service:
+        users = road_warriors(("alice", "bob", "carol"))
+        guests = [replace(u, name=n) for u, n in zip(users, (OFFICE, HOME, THIRD), strict=True)]
+        await show(service, *guests)
+        templates = [tunnel(t.name, TunnelState.WAITING, instances=1) for t in guests]
+        await service.become(*templates)
+        _, out, _ = await said("who", "Office", "Home")
+        ends = [re.sub(r"\([-0-9a-f]+(…[-0-9a-f]+)?(?=....\))", "(", r) for r in out.splitlines()]
+        shown = [row.split("  ")[-1].strip() for row in ends[1:4]]
+        assert shown == [f"Office ({OFFICE[-4:]})[1]", "Home[2]", f"Office ({THIRD[-4:]})[3]"]
+        assert "Office" not in (await said("who", "--json"))[1]
+
+
+@pytest.mark.parametrize("verb", ["status", "explain"])
+async def test_json_has_nothing_more_of_two_that_are_called_the_same(
+    verb: str, manager: NetworkManager
+) -> None:
+    await manager.runs()
+    async with serving() as service:
+        await manager.add(OFFICE, "Office")
+        await manager.add(THIRD, "Office")
+        await service.look(tunnel(OFFICE, UP), tunnel(THIRD, UP))
+        code, out, _ = await said(verb, "--json", OFFICE)
+    assert (code, OFFICE in out, "Office (" in out) == (0, True, False)
 
 
 async def test_people_who_wait_read_its_name_and_programs_the_uuid(
@@ -231,6 +293,10 @@ async def test_its_name_is_watched_live(manager: NetworkManager) -> None:
         with FakeTerminal("status", "--watch", "Office") as terminal:
             await terminal.until(lambda: any("● Office" in row for row in terminal.rows))
             assert not any("site" in row for row in terminal.rows)
+        await manager.add(THIRD, "Office")
+        await service.look(tunnel(OFFICE, UP), tunnel(THIRD, UP))
+        with FakeTerminal("status", "--watch", "Off*") as terminal:
+            await terminal.until(lambda: sum("● Office (" in row for row in terminal.rows) == 2)
 
 
 async def test_status_does_not_wait_for_one_that_hangs(manager: NetworkManager) -> None:
