@@ -662,14 +662,21 @@ class Meaning:
     guessed: bool = False
 
 
+def _by_text() -> dict[str, tuple[StateInfo, ...]]:
+    """Return the states of the table by each of their names and stories, in the table's order."""
+    found: dict[str, tuple[StateInfo, ...]] = {}
+    for state in STATE_TABLE:
+        for text in dict.fromkeys(w.text for w in (*state.names, *state.stories)):
+            found[text] = (*found.get(text, ()), state)
+    return found
+
+
+_BY_TEXT: Final = _by_text()
+
+
 def find(name_or_story: str) -> tuple[StateInfo, ...]:
     """Return all states that have this name or this story in any release, or an empty tuple."""
-    return tuple(
-        s
-        for s in STATE_TABLE
-        if any(w.text == name_or_story for w in s.names)
-        or any(w.text == name_or_story for w in s.stories)
-    )
+    return _BY_TEXT.get(name_or_story, ())
 
 
 def _agreement(stories: Iterable[StateInfo]) -> Meaning:

@@ -37,9 +37,10 @@ def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
     FAILED and a known reason by the log. Any other tunnel is returned as it is. If the log lines
     are of several machines, it isn't known which of them has the status, so all are.
     """
-    if any(s.host or s.apart for s in stories(log.lines)):
+    all_ = stories(log.lines) if tunnels else []
+    if any(s.host or s.apart for s in all_):
         return list(tunnels)
-    told = [s for s in stories(log.lines) if s.outcome is Outcome.FAILED and reason(s)]
+    told = [s for s in all_ if s.outcome is Outcome.FAILED and reason(s)]
     failed = {s.name: s for s in sorted(told, key=lambda s: _explains(s, log), reverse=True)}
     return [_with_reason(t, failed) for t in tunnels]
 

@@ -63,10 +63,12 @@ _SHELL: Final = (
 _STATUS: Final = (
     rf"(?:sudo )?ipsec(?: auto| whack)? -{{0,2}}\w{{0,20}}status(?: [\w-]{{1,40}})?{_PIPE}"
 )
-# What marks code in trackers, forums and mails.
+# What marks code in trackers, forums and mails,
 _FENCE: Final = re.compile(
     r"```.*|~~~.*|\{(?:noformat|code|quote)(?:[:|][^{}]{0,80})?\}|\[/?(?:code|quote|pre)\]"
-    r"|</?(?:details|summary|pre|code)>",
+    r"|</?(?:details|summary|pre|code)>"
+    # and what marks an omission
+    r"|[<\[(]?(?:\.{2,9}|…|snip(?:ped)?|cut)[>\])]?",
     re.IGNORECASE,
 )
 _WATCH: Final = r"Every \d{1,5}[.,]\d{1,3}s: .*"  # the first line that ``watch`` shows

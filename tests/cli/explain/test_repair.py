@@ -164,7 +164,10 @@ def test_a_prompt_with_its_command_is_no_line_of_the_answer(prompt: str) -> None
     assert (report.command, report.unrecognised_count) == ("processstatus", 0)
 
 
-@pytest.mark.parametrize("mark", ["```text", "{noformat}", "{code:title=status}", "[code]", "~~~"])
+@pytest.mark.parametrize(
+    "mark",
+    ["```text", "{noformat}", "{code:title=status}", "[code]", "~~~", "...", "[…]", "<snip>"],
+)
 def test_marks_of_code_are_no_lines_of_the_status(mark: str) -> None:
     status = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout
     report = repair.read(f"{mark}\n{status}{mark}\n")
