@@ -108,6 +108,8 @@ def _report(data: bytes, file: str, command: str | None = None) -> Report:
     """
     report = parse(data, command)
     text = data.decode("utf-8", "surrogateescape")
+    if not report.complete:
+        _refuse_old_status(text)
     if not report.complete and _has_several(text):
         raise Failure("this text contains more than one answer of pluto", _try(file))
     # The parser ignores a last line without a line end.
@@ -120,7 +122,20 @@ def _report(data: bytes, file: str, command: str | None = None) -> Report:
         raise Failure("this is a piece of pluto's log, and not a status text", _try(file))
     if seen.tunnels or _is_libreswans(seen.report):
         raise _damaged(file)
+    from ipsecwatch.cli.explain import other_programs
+
+    if (other := other_programs.kind(text)) is not None:
+        raise Failure(f"this is {other.what}", other.hint)
     raise Failure(_NO_STATUS, _SAVE)
+
+
+def _refuse_old_status(text: str) -> None:
+    """Raise Failure if a text is a status of FreeS/WAN's pluto, or of strongSwan's old one."""
+    from ipsecwatch.cli.explain import other_programs
+
+    if other_programs.is_old_status(text):
+        old = other_programs.OLD_STATUS
+        raise Failure(f"this is {old.what}", old.hint)
 
 
 def _has_several(text: str) -> bool:

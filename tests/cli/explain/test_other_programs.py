@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from ipsecwatch.cli import main
 from ipsecwatch.cli.explain import other_programs
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEXTS = {
     "strongSwan": (
@@ -54,6 +58,17 @@ def test_a_text_of_another_kind_is_called_so(
         out, err = capsys.readouterr()
         assert out == ""
         assert kind in err
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_verbs_that_read_files_say_so_too(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i, text in enumerate(TEXTS[kind]):
+        file = tmp_path / str(i)
+        file.write_text(text)
+        assert main.run(["status", "--file", str(file)]) == 3
+        assert kind in capsys.readouterr().err
 
 
 OPENSWAN = (
