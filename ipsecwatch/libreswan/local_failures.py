@@ -97,6 +97,12 @@ _TCP: Final = LocalFailure(
     "This machine's kernel can't carry ESP in TCP.",
     "See whether it has CONFIG_INET_ESPINTCP, and load the module espintcp; or say enable-tcp=no.",
 )
+_EAP_KEYS: Final = LocalFailure(
+    "no-eap-keys",
+    "This machine's NSS gave no keys for a client that had proved itself by EAP-TLS.",
+    "The line has NSS's error. Update NSS and libreswan, or have clients use their certificates "
+    "without EAP.",
+)
 _ALGORITHMS: Final = LocalFailure(
     "no-kernel-algorithms",
     "This machine's kernel has none of the algorithms that the tunnel asks for.",
@@ -202,6 +208,7 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
         r"setsockopt\(SOL_TCP, TCP_ULP\) failed ",
         r'TCP: socket \d{1,10}: setting socket option "espintcp"',
     )),
+    (_EAP_KEYS, ("NSS: Keying material export failed",)),
     (_ALGORITHMS, ("cannot initiate: no acceptable kernel algorithms",)),
     (_SCRIPT, (
         "(?:prepare|route|up)-(?:client|host)(?:-v6)? command exited with ",

@@ -33,6 +33,7 @@ OURS = {
     "ERROR: netlink response for Add SA esp.1@192.0.2.7 included errno 93"[7:]: "kernel-refused",
     "setsockopt(SOL_TCP, TCP_ULP) failed (connect_to_tcp_endpoint() +546": "no-espintcp",
     'TCP: socket 15: setting socket option "espintcp": No such file': "no-espintcp",
+    "NSS: Keying material export failed: PR_NOT_IMPLEMENTED_ERROR: function not": "no-eap-keys",
     "cannot initiate: no acceptable kernel algorithms loaded": "no-kernel-algorithms",
     "up-client command exited with status 1": "updown-failed",
     'command "up": exited with status 1': "updown-failed",
