@@ -183,17 +183,17 @@ def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Yield the entries of a recording in the order in which the service would have got them.
 
     In the file, an answer stands at the time of its question, but it was complete only ``took``
-    seconds later. Log lines and notes from before that are yielded before the answer. journald may
-    have delivered them so late that they stand behind other answers of the same round; a round ends
-    with the next answer to the same command.
+    seconds later. Log lines and notes from before that are yielded before the answer to ``status``.
+    journald may have delivered them so late that they stand behind other answers of the same round;
+    a round ends with the next answer to ``status``.
     """
     held: list[Entry] = []
-    """The answer that waits for log lines, and what follows it."""
-    end, command = 0.0, ""
+    """The answer to ``status`` that waits for log lines, and what follows it."""
+    end = 0.0
     for entry in entries:
-        if isinstance(entry, RecordedAnswer) and (not held or entry.command == command):
+        if isinstance(entry, RecordedAnswer) and entry.command == "status":
             yield from held
-            held, end, command = [entry], entry.at + entry.took, entry.command
+            held, end = [entry], entry.at + entry.took
         elif held and (isinstance(entry, RecordedAnswer) or entry.at > end):
             held.append(entry)
         else:

@@ -107,3 +107,15 @@ def test_a_log_line_that_was_recorded_late_comes_before_the_answer_all_the_same(
     ]  # fmt: skip
     _, entries = read(tmp_path / "late.jsonl", HEAD, *rows)
     assert [e.at for e in recording.settled(entries)] == [5.1, 5, 5.3, 5.4, 6]
+
+
+def test_a_round_begins_with_the_status_whatever_a_recording_begins_with(tmp_path: Path) -> None:
+    """One that was cut may begin with another answer, which comes once in a while or never again.
+    """
+    rows = [
+        ANSWER | {"at": 4.8, "command": "showstates"},
+        ANSWER, ANSWER | {"at": 5.3, "command": "trafficstatus"},
+        {"identifier": "pluto", "at": 5.1, "journal": "late"}, ANSWER | {"at": 6},
+    ]  # fmt: skip
+    _, entries = read(tmp_path / "cut.jsonl", HEAD, *rows)
+    assert [e.at for e in recording.settled(entries)] == [4.8, 5.1, 5, 5.3, 6]
