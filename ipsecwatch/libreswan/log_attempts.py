@@ -197,9 +197,11 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
     out. If the text has lines of several machines, which both ends of a tunnel may be, each
     machine's lines are read by themselves, and ``Story.host`` or ``Story.apart`` is set.
     """
-    hosts = dict.fromkeys(line.host for line in lines)
-    if sum(map(bool, hosts)) > 1:
-        return [s for host in hosts for s in _stories([x for x in lines if x.host == host], host)]
+    by_host: dict[str, list[LogTextLine]] = {}
+    for line in lines:
+        by_host.setdefault(line.host, []).append(line)
+    if sum(map(bool, by_host)) > 1:
+        return [s for host, theirs in by_host.items() for s in _stories(theirs, host)]
     at = _other_end(lines)
     if at is None:
         return _stories(lines)

@@ -74,12 +74,20 @@ def _out_of_csv(text: str) -> str:
 
 
 def _field(line: str) -> str:
-    """Return the longest field of a line of CSV that has doubled quotes, with single ones."""
+    """Return the longest field of a line of CSV that has doubled quotes, with single ones.
+
+    Return any other line as it is: pluto's name of a connection is in quotes, too, and a peer can
+    choose an identity with doubled ones. A line whose beginning was cut off still counts as CSV.
+    """
     fields = line.replace('""', "\0").split('"')
+    outside = fields[2::2]
+    if "\0" not in fields[0] and not all(_BEHIND_FIELD.match(x) for x in outside):
+        return line
     return max((x for x in fields if "\0" in x), key=len).replace("\0", '"')
 
 
 _DOUBLED: Final = re.compile(r'[ :]""\w')
+_BEHIND_FIELD: Final = re.compile(r"\s*(?:[,;|}\0]|$)")
 
 
 def _unescaped(text: str) -> str:

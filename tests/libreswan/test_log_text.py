@@ -337,6 +337,15 @@ def test_a_field_of_csv_has_its_quotes_doubled() -> None:
     assert log_text.read('a,"","",b\n').rest == 'a,"","",b\n'
 
 
+@pytest.mark.parametrize("prefix", ["", "Nov 29 10:00:00 gw pluto[9]: ", "Nov 29 10:00:00, gw: "])
+@pytest.mark.parametrize("identity", ['a ""b""', 'a", "x ""b""', 'a","x ""b""","'])
+def test_an_identity_with_doubled_quotes_makes_no_csv(prefix: str, identity: str) -> None:
+    text = f"{prefix}\"rw\"[2] 192.0.2.7 #3: Peer ID is ID_FQDN: '@{identity}'"
+    (line,) = log_text.read(f"{text}\n").lines
+    assert line.said.base == "rw"
+    assert line.text.endswith(f"'@{identity}'")
+
+
 def test_lines_of_other_programs_are_not_plutos() -> None:
     text = "Mar  1 10:00:00 gw kernel: [  123.456] eth0: link up\n"
     assert not log_text.read(text).is_log

@@ -110,8 +110,7 @@ def test_a_log_line_that_was_recorded_late_comes_before_the_answer_all_the_same(
 
 
 def test_a_round_begins_with_the_status_whatever_a_recording_begins_with(tmp_path: Path) -> None:
-    """One that was cut may begin with another answer, which comes once in a while or never again.
-    """
+    """One that was cut may begin with another answer, perhaps one that never comes again."""
     rows = [
         ANSWER | {"at": 4.8, "command": "showstates"},
         ANSWER, ANSWER | {"at": 5.3, "command": "trafficstatus"},
