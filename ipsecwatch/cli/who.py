@@ -149,6 +149,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_json(found, shown)))
     else:
         _print(found, shown, len(peers), paged=not args.no_pager)
+        if found.refused:
+            print(status.refusal(asked=args.details), file=sys.stderr)
     return EXIT_OK if found.known and not found.refused else EXIT_UNKNOWN
 
 
@@ -253,8 +255,8 @@ def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None
     """Print the table of ``peers``, and remarks below it.
 
     ``of`` is the number of all peers, also of those that arguments exclude. If ``paged``, a pager
-    shows what the terminal has too few lines for. On stderr, print what
-    is wrong with a saved text or pluto's own answer, and that details were refused.
+    shows what the terminal has too few lines for. On stderr, print what is wrong with a
+    saved text or pluto's own answer.
     """
     paint = terminal.Paint(terminal.colour_wanted())
     lines: list[str] = []
@@ -268,8 +270,6 @@ def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None
     sys.stdout.flush()
     if found.remark and found.pluto is None:
         print(found.remark, file=sys.stderr)
-    if found.refused:
-        print(status.refusal(), file=sys.stderr)
 
 
 def _count(peers: Sequence[Peer], of: int) -> str:

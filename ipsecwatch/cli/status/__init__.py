@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.writelines(f"{row.name}\n" for row in rows)
     else:
         _print(found, rows, detailed=detailed, paged=not args.no_pager)
+        if detailed and found.refused:
+            print(refusal(asked=args.details), file=sys.stderr)
     return _exit_code(found, meant, named=bool(chosen.names))
 
 
@@ -147,8 +149,7 @@ def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) ->
     """Print the tunnels in ``rows``, and remarks below them.
 
     ``detailed``: print all details of each tunnel, else a table. ``paged``: a pager may be used.
-    If stdout isn't a terminal, the remark about the source is printed on stderr. If ``detailed``,
-    and details were refused to this user, stderr says so.
+    If stdout isn't a terminal, the remark about the source is printed on stderr.
     """
     paint = terminal.Paint(terminal.colour_wanted())
     now = time.time()
@@ -160,14 +161,19 @@ def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) ->
     sys.stdout.flush()
     for line in aside:
         print(line, file=sys.stderr)
-    if detailed and found.refused:
-        print(refusal(), file=sys.stderr)
 
 
-def refusal() -> str:
-    """Return the message for a user to whom the service refused details, with what to try."""
+def refusal(*, asked: bool) -> str:
+    """Return the message for a user to whom the service refused details, with what to try.
+
+    ``asked``: the option ``--details`` was given.
+    """
     what = "ipsecwatch: addresses, identities, SAs and traffic are for administrators"
-    return f"{what}. Try it with --details, which may ask for a password, or as root"
+    if not asked:
+        return f"{what}. Try it with --details, which may ask for a password, or as root"
+    if not at_terminal():
+        return f"{what}. --details asks for a password only at a terminal. Or try it as root"
+    return f"{what}. The authorization failed: try it again, or as root"
 
 
 def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:

@@ -13,12 +13,13 @@ from tests.support.bus_service import serving
 from tests.support.fake_terminal import FakeTerminal
 from tests.support.other_user import NOBODY, starts_as_another_user
 from tests.support.polkitd import PrivatePolkit
-from tests.support.small_gateway import OFFICES, show
+from tests.support.small_gateway import OFFICES, road_warriors, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 YES = "return polkit.Result.YES;"
+NO = "return polkit.Result.NO;"
 
 pytestmark = starts_as_another_user
 
@@ -55,3 +56,24 @@ async def test_nobody_is_asked_without_need(bus: dbus_daemon.PrivateBus) -> None
                 assert await terminal.ended() == 0
                 assert "Password" not in terminal.picture
                 assert "203.0.113.7, as @paris" in terminal.picture
+
+
+@pytest.mark.parametrize("verb", ["status paris", "who"])
+async def test_a_refusal_is_not_followed_by_the_advice_to_do_the_same_again(
+    bus: dbus_daemon.PrivateBus, verb: str
+) -> None:
+    with PrivatePolkit(bus, NO):
+        async with serving() as service:
+            await show(service, *OFFICES, *road_warriors())
+
+            async def told(*options: str, shell: str = '"$@"') -> str:
+                with FakeTerminal(*verb.split(), *options, user=NOBODY, shell=shell) as terminal:
+                    await terminal.ended()
+                    return terminal.picture.replace("\n", "")
+
+            assert "Try it with --details" in await told()
+            refused = await told("--details")
+            assert "The authorization failed: try it again, or as root" in refused
+            assert "--details" not in refused
+            piped = await told("--details", shell='"$@" | cat')
+            assert "--details asks for a password only at a terminal" in piped
