@@ -524,8 +524,11 @@ def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> 
     if connection is None or end is None or end.seconds is None:
         return ""
     life = connection_fields(connection)["ipsec_life" if s.kind is SaKind.CHILD else "ike_life"]
-    # IKEv1 plans the renewal some minutes before the end; how many isn't known.
-    if not isinstance(life, int) or (s.ike_version == 1 and not end.name.endswith("EXPIRE")):
+    # IKEv1 plans the renewal some minutes before the end; how many isn't known. So did IKEv2 until
+    # it got a timer of its own for that, REKEY.
+    without_rekey = end.name == "EVENT_SA_REPLACE" and s.timer("REKEY") is None
+    early = s.ike_version == 1 or without_rekey
+    if not isinstance(life, int) or (early and not end.name.endswith("EXPIRE")):
         return ""
     age = life - end.seconds
     return f"{terminal.ago(age)} old" if 0 <= age <= life else ""

@@ -113,8 +113,8 @@ SITUATIONS = {
     ]),
     "up, of an old release": ("3.20/site", 12, [
         "libreswan 3.20, 1 tunnel: 1 up",
-        "Child SA     #2 is established; 16m 07s old; 672 bytes in, 672 bytes out; renewed in",
-        "IKE SA       #1 is established; 12m 38s old; renewed in 47m 22s",
+        "Child SA     #2 is established; 672 bytes in, 672 bytes out; renewed in",
+        "IKE SA       #1 is established; renewed in 47m 22s",
     ]),
     "a user": ("4.10/xauth", 20, ["840 bytes in, 840 bytes out; user paula; renewed in"]),
     "several subnets": ("4.10/multi", 25, [
