@@ -262,6 +262,8 @@ def _trying(t: Tunnel) -> str:
     SA is up, that the SAs aren't in the text, or that pluto pauses between two attempts.
     """
     state = _furthest(t.states)
+    if _lacks_key(t):
+        return "connecting. The peer has answered the first request; pluto hasn't sent another"
     if state is not None:
         return f"connecting. {_meaning(state)}"
     if _has_ike(t):
@@ -303,9 +305,22 @@ def _sticks(t: Tunnel) -> str:
     Return "" where that isn't known, where no negotiation that we began is in progress, and for a
     tunnel that is neither CONNECTING nor STUCK.
     """
+    if _lacks_key(t):
+        return "Our own secret or private key is missing, so pluto can't prove who we are."
     state = _furthest(t.states) if _is_trying(t) else None
     known = _story(state) if state is not None else None
     return known.sticks if known is not None else ""
+
+
+def _lacks_key(t: Tunnel) -> bool:
+    """Return whether pluto seems to have no secret or private key of ours for the tunnel.
+
+    Then the reason is AUTHENTICATION before anybody could refuse anything: only the timers of the
+    first request show that the peer answered it (stage_reason).
+    """
+    guessed = t.reason is Reason.AUTHENTICATION and t.detail is None and _is_trying(t)
+    state = _furthest(t.states) if guessed else None
+    return state is not None and state.stage in (Stage.HALF_OPEN, Stage.OPEN)
 
 
 def _is_guess(t: Tunnel) -> bool:
@@ -316,7 +331,7 @@ def _is_guess(t: Tunnel) -> bool:
     """
     refused = t.reason in (Reason.AUTHENTICATION, Reason.CREDENTIALS) and t.detail is None
     state = _furthest(t.states) if refused and _is_trying(t) else None
-    return state is not None and state.story in _NOT_REFUSED
+    return state is not None and (state.story in _NOT_REFUSED or _lacks_key(t))
 
 
 _NOT_REFUSED: Final = (
@@ -335,11 +350,17 @@ def _advice(t: Tunnel) -> str:
         return "Check that the interface of left= is up, and that left= or right= is its address."
     if t.state is TunnelState.UNKNOWN and _has_ike(t) and Part.STATES not in t.missing:
         return f"If a Child SA is wanted: {REASON_TEXTS[Reason.CHILD_MISSING].advice}"
+    if _lacks_key(t):
+        return _GIVE_KEY
     if t.reason is Reason.AUTHENTICATION and _is_guess(t):
         return _READ_ITS_LOG
     return reason_text(t.reason, t).advice
 
 
+_GIVE_KEY: Final = (
+    "The log names the key: journalctl -u ipsec. Give ipsec.secrets a secret for leftid= and "
+    "rightid=, or the NSS database the private key that belongs to leftcert=."
+)
 _READ_ITS_LOG: Final = (
     "Let UDP 4500 and fragments pass, and read the log of the peer. If it refuses us, compare "
     "leftid, rightid and the secret or certificate on both sides."

@@ -543,6 +543,18 @@ def test_what_only_the_stage_suggests_is_not_called_likely() -> None:
     assert "likely       The peer does not answer." in screen
 
 
+def test_a_secret_of_our_own_that_is_missing_is_no_refusal() -> None:
+    """The lines are of 4.10, which has an answer to its first request, and no secret."""
+    screen = state(
+        ":500 STATE_V2_PARENT_I1 (sent IKE_SA_INIT request); CRYPTO_TIMEOUT in 10s; idle;"
+    )
+    assert "The peer has answered the first request" in screen
+    assert "if it stays  Our own secret or private key is missing" in screen
+    assert "Give ipsec.secrets a secret for leftid= and rightid=" in " ".join(screen.split())
+    for wrong in ("likely", "refused", "UDP 500", "no usable answer"):
+        assert wrong not in screen
+
+
 def test_a_client_that_signs_in_is_no_scan() -> None:
     signs_in = (
         "[4] 203.0.113.4:4500 STATE_XAUTH_R0 (XAUTH responder - optional CFG exchange); idle;"
