@@ -18,7 +18,7 @@ from ipsecwatch.cli.failure import EXIT_OK, EXIT_UNKNOWN
 from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels import health, listing, source
 from ipsecwatch.cli.tunnels.found import Depth
-from ipsecwatch.cli.tunnels.selection import matcher, natural, read_states
+from ipsecwatch.cli.tunnels.selection import matcher, natural, read_states, template_of
 from ipsecwatch.cli.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -157,8 +157,7 @@ def run(args: argparse.Namespace) -> int:
 def peers_of(found: Found) -> list[Peer]:
     """Return a peer for each tunnel whose details name a template.
 
-    If details were refused to this user, return one for each tunnel with an instance's name
-    (_is_instance()).
+    If details were refused to this user, return one for each tunnel with a client's name.
     """
     rows = _titled(found.rows)
     if found.refused:
@@ -176,21 +175,14 @@ def _titled(rows: Sequence[Row]) -> list[Row]:
     templates = {row.name: row for row in rows if row.title}
     titled = []
     for row in rows:
-        template, bracket, number = row.name.partition("[")
-        of = templates.get(template) if _is_instance(row.name) else None
-        end = f"{bracket}{number}"
+        template = template_of(row.name) or ""
+        of, end = templates.get(template), row.name.removeprefix(template)
         titled.append(replace(row, title=of.title + end, called=of.shown + end) if of else row)
     return titled
 
 
 def _instances(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if _is_instance(row.name)]
-
-
-def _is_instance(name: str) -> bool:
-    """Return whether a name is an instance's: it ends in a number in brackets, like ``rw[3]``."""
-    head, bracket, number = name.removesuffix("]").rpartition("[")
-    return bool(head and bracket) and name.endswith("]") and number.isdecimal()
+    return [row for row in rows if template_of(row.name)]
 
 
 def _fits(peer: Peer, patterns: Sequence[str]) -> bool:

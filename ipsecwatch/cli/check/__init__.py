@@ -23,7 +23,7 @@ from ipsecwatch.cli.failure import Failure
 from ipsecwatch.cli.parser import add_instance, verb
 from ipsecwatch.cli.tunnels import source
 from ipsecwatch.cli.tunnels.found import Depth
-from ipsecwatch.cli.tunnels.selection import is_pattern, matcher
+from ipsecwatch.cli.tunnels.selection import is_pattern, matcher, template_of
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import PlutoState
@@ -316,17 +316,11 @@ def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
     """
     level = _LEVELS[row.state]
     if not required and (
-        (row.state is TunnelState.DOWN and row.reason in _DELIBERATE) or is_client(row.name)
+        (row.state is TunnelState.DOWN and row.reason in _DELIBERATE) or template_of(row.name)
     ):
         return
     if level is not Level.OK:
         yield Finding(level, _text(row))
-
-
-def is_client(name: str) -> bool:
-    """Return whether a name is a client's: it ends in a number in brackets, like ``rw[3]``."""
-    _, bracket, number = name.removesuffix("]").rpartition("[")
-    return bool(bracket) and name.endswith("]") and number.isdecimal()
 
 
 def _fits(name: str, wanted: str) -> bool:

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import math
 import os
-import re
 import sys
 import tempfile
 from collections import Counter
@@ -24,6 +23,7 @@ from ipsecwatch import __version__, client
 from ipsecwatch.cli.failure import EXIT_OK, EXIT_UNKNOWN, Failure, fail
 from ipsecwatch.cli.metrics.exposition import Family, Format, Kind, Sample, write
 from ipsecwatch.cli.parser import add_instance, verb
+from ipsecwatch.cli.tunnels.selection import template_of
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.sanitize import clean
@@ -178,8 +178,7 @@ def _named(tunnels: Mapping[str, View]) -> Sequence[tuple[str, View]]:
     count = Counter([view.name for view in tunnels.values()])
     found = []
     for path, view in tunnels.items():
-        template = re.fullmatch(r"(.+)\[\d+\]", view.name)
-        if template is None or template[1] not in count:
+        if template_of(view.name) not in count:
             # Long names are cut, and may be equal then; paths are unique.
             unique = count[view.name] == 1
             found.append((view.name if unique else path.rpartition("/")[2], view))

@@ -35,6 +35,18 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(p), "") if n % 2 else (-1, p) for n, p in enumerate(NATURAL.split(name))]
 
 
+_CLIENT: Final = re.compile(r"(.+?)(?:\[\d+\])+", re.DOTALL)
+
+
+def template_of(name: str) -> str | None:
+    """Return the name of the template behind which a client is: ``rw`` for ``rw[3]``.
+
+    Return None if the tunnel's name isn't that of a client: those end in a number in brackets.
+    """
+    found = _CLIENT.fullmatch(name)
+    return found[1] if found else None
+
+
 def _worst_first(row: Row) -> tuple[int, Any]:
     return _URGENCY[row.state], natural(row.shown)
 

@@ -5,7 +5,14 @@ import pytest
 
 from ipsecwatch.cli.display.terminal import Row
 from ipsecwatch.cli.failure import EXIT_UNKNOWN, EXIT_USAGE, Failure
-from ipsecwatch.cli.tunnels.selection import Selection, matcher, natural, pick, read_states
+from ipsecwatch.cli.tunnels.selection import (
+    Selection,
+    matcher,
+    natural,
+    pick,
+    read_states,
+    template_of,
+)
 from ipsecwatch.tunnel import Reason, TunnelState
 
 STATES = {
@@ -103,3 +110,14 @@ def test_a_pattern_of_many_stars_is_read_in_time() -> None:
 def test_any_two_names_can_be_compared() -> None:
     odd = ["", "1", "a", "1a", "a1", "a01", "é2", "10", "9", "a10b2", "a10b", "²"]
     assert sorted(odd, key=natural)[:4] == ["", "1", "1a", "9"]
+
+
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [
+        ("rw[3]", "rw"), ("a[b[12]", "a[b"), ("rw[3][2]", "rw"), ("rw", None), ("rw[x]", None),
+        ("rw[]", None), ("[3]", None), ("rw3]", None), ("rw[3", None),
+    ],
+)  # fmt: skip
+def test_a_clients_name_has_its_number_in_brackets(name: str, template: str | None) -> None:
+    assert template_of(name) == template
