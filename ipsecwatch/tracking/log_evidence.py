@@ -30,6 +30,7 @@ from ipsecwatch.tracking.held_sas import hosts_of
 from ipsecwatch.tracking.incoming import Incoming, Whose
 from ipsecwatch.tracking.known_sas import KnownSas
 from ipsecwatch.tracking.newcomers import Newcomers
+from ipsecwatch.tracking.observation import is_child
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
@@ -194,12 +195,23 @@ class LogEvidence:
         """
         evidence = self._evidence(line, finding, said.serial)
         whose = self.incoming.whose(said, finding)
-        if finding.reason is Reason.PEER_DELETED and self.attempts.is_in_phase_1(said):
+        if finding.reason is Reason.PEER_DELETED and self._has_failed_in_phase_1(said):
             whose = Whose.OURS
         if whose is Whose.OURS:
             self._add_attempt(about, evidence)
         else:
             self.incoming.add(said, whose, evidence)
+
+    def _has_failed_in_phase_1(self, said: ConnectionLine) -> bool:
+        """Return whether a line about the end of an IKEv1 SA (phase 1) ends an attempt of ours.
+
+        It doesn't if the connection had a Child SA in the last report: then this phase 1 replaced
+        another one, and needed no phase 2.
+        """
+        if not self.attempts.is_in_phase_1(said):
+            return False
+        states = self._report.states if self._report is not None else ()
+        return not any(is_child(s) and instance_name(*s.key) == said.name for s in states)
 
     def _add_attempt(self, said: ConnectionLine, evidence: Evidence) -> None:
         # pluto drops an instance with its failed attempt; its template remains listed.

@@ -104,6 +104,25 @@ def test_a_peer_that_ends_phase_1_before_there_is_a_phase_2_has_refused_the_atte
     assert (tunnel.state, tunnel.reason) == (TunnelState.CONNECTING, reason)
 
 
+def test_a_phase_1_that_only_replaced_another_one_is_no_attempt_that_failed() -> None:
+    """The peer goes away with all SAs, and answers no more."""
+    tracker = Tracker(stuck_after=30)
+    tracker.observe(poll(0, [WANTED], [ike(1, "site"), child(2, "site", 1)]))
+    tracker.add_log_line(LogLine(START + 1, V1.replace("#1", "#3")))
+    tracker.observe(poll(5, [WANTED], [ike(3, "site"), child(2, "site", 3)]))
+    for line in (
+        '"site" #3: received Delete SA(0x1234) payload: deleting IPsec State #2',
+        DELETED.replace("#1", "#3"),
+        V1.replace("#1", "#4"),
+    ):
+        tracker.add_log_line(LogLine(START + 6, line))
+    again = ike(4, "site", stage=Stage.HALF_OPEN, role=Role.INITIATOR)
+    (lost,) = tracker.observe(poll(7, [WANTED], [again]))
+    assert (lost.new, lost.reason) == (TunnelState.CONNECTING, Reason.PEER_DELETED)
+    (stuck,) = tracker.observe(poll(40, [WANTED], [again]))
+    assert (stuck.new, stuck.reason) == (TunnelState.STUCK, Reason.NO_ANSWER)
+
+
 def test_one_that_was_taken_down_by_hand_stays_so_if_pluto_tries_once_more() -> None:
     """5.2 does, where it had been about to revive the connection."""
     tracker = Tracker()
