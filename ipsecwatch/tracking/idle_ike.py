@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.report import Role
 from ipsecwatch.tracking.observation import is_child, is_ike
 
 if TYPE_CHECKING:
@@ -44,9 +45,19 @@ def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
 
 
 def _redirected(log: LogEvidence, ikes: dict[int, ConnectionKey], report: Report) -> list[int]:
-    """Return the IKE SAs of peers that this machine redirects to another gateway."""
+    """Return the IKE SAs of peers that this machine redirects to another gateway.
+
+    Up to 3.32 the report shows which IKE SAs this machine began, else only the log does.
+    """
     away = {c.key for c in report.connections if _REDIRECTS in c.policy}
-    return [s for s, key in ikes.items() if key in away and not log.incoming.is_ours(s)]
+    if not away:
+        return []
+    ours = {s.serial for s in report.states if s.role is Role.INITIATOR}
+    return [
+        s
+        for s, key in ikes.items()
+        if key in away and s not in ours and not log.incoming.is_ours(s)
+    ]
 
 
 _REDIRECTS: Final = "SEND_REDIRECT_ALWAYS"
