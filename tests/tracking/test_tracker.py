@@ -84,7 +84,7 @@ def test_a_client_that_is_redirected_elsewhere_is_no_sign_of_trying() -> None:
     later = [poll(second, [gateway], [ike(1, "site")]) for second in (5, 20, 40)]
     assert history(poll(0, [gateway]), *later, tracker=tracker) == ["->down"]
     ours = [ike(1, "site", role=Role.INITIATOR)]  # 3.32 shows whose it is, also without a log
-    assert history(poll(0, [gateway]), poll(5, [gateway], ours)) == ["->down", "down->connecting"]
+    assert history(poll(0, [gateway]), poll(5, [gateway], ours)) == ["->down", "down>connecting"]
 
 
 def test_the_rekey_of_an_idle_ike_sa_is_no_sign_of_trying() -> None:
