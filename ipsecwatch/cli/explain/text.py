@@ -37,13 +37,14 @@ def explanation(text: str, *, as_json: bool) -> str:
     """
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
-    if (report.connections or report.states) and other_programs.is_old_status(text):
+    has_tunnels = read.answers or report.connections or report.states
+    if has_tunnels and other_programs.is_old_status(text):
         raise Failure(f"this is {other_programs.OLD_STATUS.what}", other_programs.OLD_STATUS.hint)
     heading = _heading(log)
-    if read.answers:
-        return _several(read, heading, as_json=as_json)
-    has_status = _has_status(text, log, report, tunnels, heading)
     program = "Openswan" if other_programs.is_openswan(text) else overview.LIBRESWAN
+    if read.answers:
+        return _several(read, heading, program, as_json=as_json)
+    has_status = _has_status(text, log, report, tunnels, heading)
     if as_json:
         import json
 
@@ -59,23 +60,30 @@ def explanation(text: str, *, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
+def _several(read: reading.Reading, heading: str, program: str, *, as_json: bool) -> str:
     """Return the explanation of a text with several answers of pluto's: of each by itself.
 
     The explanation of the text's log lines follows. ``heading``: the line above that; "": no log
-    line shows anything.
+    line shows anything. ``program``: whose pluto it is.
     """
     if as_json:
         import json
 
-        found = [{"line": a.line, **overview.as_json(a.report, a.tunnels)} for a in read.answers]
+        found = [
+            {"line": a.line, **overview.as_json(a.report, a.tunnels, program)} for a in read.answers
+        ]
         return json.dumps({**_NO_STATUS, "why": _SEVERAL, "answers": found, **_log_json(read.log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     count = len(read.answers)
     lines = terminal.wrap(f"It seems that the text has {count} answers of pluto's. {_APART}", wide)
     for number, a in enumerate(read.answers, 1):
         title = f"Answer {number} of {count}, from line {a.line} of the text on"
-        lines += ["", paint.bold(title), "", *overview.lines_of(a.report, a.tunnels, paint, wide)]
+        lines += [
+            "",
+            paint.bold(title),
+            "",
+            *overview.lines_of(a.report, a.tunnels, paint, wide, program),
+        ]
     return "\n".join(_with_log(lines, read.log, heading, paint, wide))
 
 

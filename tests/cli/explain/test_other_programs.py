@@ -104,6 +104,23 @@ def test_openswan_is_explained_but_called_so(
     assert "Openswan" in json.loads(capsys.readouterr().out)["remarks"][0]
 
 
+def test_two_answers_in_a_text_are_called_so_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(text: str) -> int:
+        both = text + text.replace("erouted; ", "unrouted; ")
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(both.encode())))
+        return main.run(["explain"])
+
+    assert run(OPENSWAN[0]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "2 answers" in out
+    assert out.count("This is a text of Openswan, not of libreswan.") == 2
+    assert "libreswan," not in out
+    assert run(TEXTS["strongSwan's old pluto"][0]) == 3
+    assert "strongSwan's old pluto" in capsys.readouterr().err
+
+
 def test_recorded_statuses_are_of_no_other_program() -> None:
     for path in ROOT.glob("*/*.jsonl.gz"):
         text = statuses(path)[-1].stdout
