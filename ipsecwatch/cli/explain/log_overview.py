@@ -30,7 +30,7 @@ def lines_of(log: LogText, paint: terminal.Paint, wide: int, up: Collection[str]
     [] where the log lines show nothing about these. ``up``: names of the connections that are up by
     a status in the same text.
     """
-    told = _alike(stories(log.lines))
+    told = _alike(stories(log.lines), up)
     out = _service(log, paint, wide)
     for alike in told[:_FEW]:
         state = _STATES[alike[0].outcome]
@@ -166,14 +166,14 @@ _SHORT: Final = {
 }
 
 
-def _alike(told: Sequence[Story]) -> list[list[Story]]:
+def _alike(told: Sequence[Story], up: Collection[str]) -> list[list[Story]]:
     """Return the connections in groups; each group is explained once, by its first connection.
 
     Connections of one tunnel (``office/1x1``, ``office/1x2``) are in one group if they have the
-    same outcome and the same facts. Two facts aren't compared: what happened before the outcome,
-    and the log line that shows the cause, which has the connection's name in it. Only for
-    NOT_LOADED is the line compared, so that each refusal is shown. Any other connection is a group
-    of its own.
+    same outcome and the same facts, and all or none of them are in ``up``. Two facts aren't
+    compared: what happened before the outcome, and the log line that shows the cause, which has the
+    connection's name in it. Only for NOT_LOADED is the line compared, so that each refusal is
+    shown. Any other connection is a group of its own.
     """
     groups: dict[object, list[Story]] = {}
     for story in told:
@@ -181,8 +181,8 @@ def _alike(told: Sequence[Story]) -> list[list[Story]]:
         same = [text for label, text in log_story.facts(story) if label != "happened"]
         if log_story.cause(story) is not None:
             same.pop()  # the line contains the name
-        key = (base, story.host, story.apart, story.outcome, *same) if pair else id(story)
-        groups.setdefault(key, []).append(story)
+        common = (base, story.host, story.apart, story.outcome, story.name in up, *same)
+        groups.setdefault(common if pair else id(story), []).append(story)
     return list(groups.values())
 
 

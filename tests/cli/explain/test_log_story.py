@@ -211,6 +211,17 @@ def test_a_failure_of_a_tunnel_that_the_status_shows_up_is_not_the_last_word(
     assert "By the status" not in explain(failed + down)[1]
 
 
+def test_of_pairs_that_failed_alike_only_those_that_are_up_are_called_so(explain: Explain) -> None:
+    answers = statuses(ROOT / "5.4" / "multi.jsonl.gz")
+    partial = ('#3: "multi/1x2"', '#5: "multi/2x2"')
+    status = next(x.stdout for x in answers if [y in x.stdout for y in partial] == [False, True])
+    failed = '"multi/{0}" #12: authentication failed: PSK AUTH mismatch\n'
+    out = explain("".join(failed.format(pair) for pair in ("1x1", "1x2", "2x1")) + status)[1]
+    up, missing = out.index("✗ multi/1x1, multi/2x1"), out.index("✗ multi/1x2")
+    assert up < out.index("By the status in the same text it is up.") < missing
+    assert "By the status" not in out[missing:]
+
+
 def test_a_whole_status_has_no_log_whatever_a_peer_wrote_into_it(explain: Explain) -> None:
     status = statuses(ROOT / "4.10" / "site.jsonl.gz")[-1].stdout
     assert json.loads(explain(status, "--json")[1])["log"] == []
