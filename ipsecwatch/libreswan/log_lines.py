@@ -95,10 +95,11 @@ def is_evidence(line: str) -> bool:
 
     It is, if the tables of log_table.py say that it is evidence of something that happened to a
     connection or to pluto. Lines about strangers' packets, about most messages of a negotiation,
-    and for developers aren't in these tables.
+    and for developers aren't in these tables. The begin of a rekey is, but changes no tunnel.
     """
     said = parse_line(line)
-    return (interpret_daemon(line) if said is None else interpret(said)) is not None
+    finding = interpret_daemon(line) if said is None else interpret(said)
+    return finding is not None and finding.event is not LogEvent.REKEY
 
 
 _STATE: Final = re.compile(r"(?:STATE_)?[A-Z][A-Z0-9]*_[A-Z0-9_]{1,40}:")

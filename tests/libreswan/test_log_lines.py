@@ -418,6 +418,8 @@ def test_a_peers_address_cannot_end_the_name() -> None:
         ('added connection description "site"', True),
         ("shutting down interface eth0 192.0.2.1:500", True),
         ("Pluto is shutting down", True),
+        ('"site" #3: initiator rekeyed Child SA #2 using #1', True),
+        ('"site" #3: initiating rekey to replace Child SA #2 using IKE SA #1', False),
         ('"rw"[1] 192.0.2.7 #5: responding to IKE_SA_INIT message', False),
         ("packet from 192.0.2.7:500: initial Main Mode message received", False),
         ("| received whack message", False),
