@@ -96,7 +96,7 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 def _example(example: Example) -> str:
     command, does = example
     line = f"  {command:<{_COMMAND}}{does}"
-    if len(command) < _COMMAND and len(line) <= _LINE:
+    if len(command) <= _COMMAND - 2 and len(line) <= _LINE:
         return f"{line}\n"
     return f"  {command}\n{' ' * min(2 + _COMMAND, _LINE - len(does))}{does}\n"
 

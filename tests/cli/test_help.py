@@ -27,6 +27,8 @@ def test_the_examples_of_a_verb_are_command_lines_that_it_takes(verb: str) -> No
     _, _, examples = parser.format_help().partition("\nexamples:\n")
     assert examples
     assert max(map(len, examples.splitlines())) <= 80
+    for command, does in parser.examples:  # two blanks, so that it is seen where the command ends
+        assert re.search(rf"{re.escape(command)}(\n| ) +{re.escape(does)}", examples)
 
 
 @pytest.mark.parametrize("verb", VERBS)
