@@ -137,10 +137,17 @@ class AttemptLog:
     def take_failed(self) -> dict[str, int]:
         """Return the connections whose attempts both began and failed since the last call.
 
-        With each comes the order of the line that logged the first of these attempts.
+        With each comes the order of the line that logged the first of these attempts. Left out are
+        attempts from before a Child SA of the connection came, and those of an earlier pluto.
         """
         failed, self._failed, self._begun = self._failed, {}, {}
         return failed
+
+    def note_child(self, said: ConnectionLine) -> None:
+        """Record that a connection got a Child SA, so that take_failed() leaves out what failed."""
+        for name in {said.name, said.base}:
+            self._begun.pop(name, None)
+            self._failed.pop(name, None)
 
     def note_line(self, said: ConnectionLine, order: int) -> None:
         """Record that the line number ``order`` is about a connection, and so about its template.
@@ -163,8 +170,10 @@ class AttemptLog:
     def restart(self) -> None:
         """Forget which IKE SA each connection began last: another pluto counts from 1 again.
 
-        All evidence is kept.
+        All evidence is kept, but take_failed() leaves out the attempts until now.
         """
+        self._begun.clear()
+        self._failed.clear()
         for attempts in self._by_name.values():
             attempts.begun = None
 

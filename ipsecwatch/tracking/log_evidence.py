@@ -162,6 +162,7 @@ class LogEvidence:
             case LogEvent.CHILD_ESTABLISHED:
                 self.sas.note_child(said, finding, self.order)
                 self.incoming.note_child(said.name)
+                self.attempts.note_child(said)
             case LogEvent.REKEY if finding.rekeyed is not None:
                 self.sas.note_rekey(finding.rekeyed)
             case LogEvent.CHILD_REQUESTED if said.serial is not None:

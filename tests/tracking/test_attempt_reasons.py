@@ -78,6 +78,26 @@ def test_an_attempt_that_came_and_went_between_two_polls_is_the_reason_all_the_s
     assert up.reason is Reason.NONE
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        ('"site" #3: initiator established Child SA using #2; IPsec tunnel',
+         '"site" #3: ESP traffic information: in=0B out=0B'),
+        ("Pluto is shutting down", "Starting Pluto (Libreswan Version 5.2) pid:2"),
+    ],
+    ids=["came up and went again", "pluto was restarted"],
+)  # fmt: skip
+def test_an_attempt_between_two_polls_is_no_reason_for_what_came_after_it(
+    later: tuple[str, ...],
+) -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [ON_DEMAND]))
+    for line in (OURS, REFUSED, *later):
+        tracker.add_log_line(LogLine(START + 1, line))
+    tracker.observe(poll(5, [ON_DEMAND]))
+    assert tracker.tunnels["site"].reason is Reason.NONE
+
+
 WANTED = connection("site", policy="IKEv1+PSK+UP")
 V1 = '"site" #1: initiating IKEv1 Main Mode connection'
 QUICK = '"site" #2: initiating Quick Mode IKEv1+PSK+UP {using isakmp#1 msgid:f4c8ab88 proposal=def}'
