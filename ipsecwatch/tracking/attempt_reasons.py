@@ -198,7 +198,8 @@ class AttemptReasons:
             return
         for record in records:
             names = _names(record.tunnel) & news.keys()
-            for whose, e in (item for name in names for item in news[name].items()):
+            kept = [item for name in names for item in news[name].items()]
+            for whose, e in sorted(kept, key=lambda item: _says(item[1])):
                 # A client that leaves deletes its IKEv1 phase 1: that is no attempt
                 leaves = e.reason is Reason.PEER_DELETED and not record.tunnel.children
                 if whose is Whose.ANYBODYS or (not record.tunnel.children and not leaves):
@@ -217,6 +218,11 @@ class AttemptReasons:
         ours = self._log.incoming.is_ours
         begun = (s for s in t.states if tries(s, self._idle))
         return any(s.role is Role.INITIATOR or ours(s.serial) for s in begun)
+
+
+def _says(e: Evidence) -> tuple[int, int, int]:
+    """Return a key by which failures are sorted: by SA, and for each by how much they explain."""
+    return e.serial or 0, e.weight, e.order
 
 
 def _show_refusal(record: TunnelRecord, why: Why) -> None:

@@ -88,6 +88,24 @@ def test_a_template_keeps_the_last_client_that_failed() -> None:
     assert (tunnel.reason, tunnel.incoming) == (Reason.NONE, (START + 4, line))
 
 
+def test_a_template_keeps_the_line_that_says_why_and_not_what_the_client_was_told() -> None:
+    """The pool is this machine's, and the refusal one that anybody's packet can cause."""
+    template = connection("rw", peer="%any")
+    tracker = Tracker()
+    tracker.observe(poll(0, [template]))
+    lines = [
+        f'"rw"[3] 192.0.2.9 #7: {text}'
+        for text in (
+            "leasing IPv4 address failed: address pool exhausted",
+            "responding to IKE_AUTH message with encrypted notification INTERNAL_ADDRESS_FAILURE",
+        )
+    ]
+    for line in lines:
+        tracker.add_log_line(LogLine(START + 4, line))
+    tracker.observe(poll(5, [template]))
+    assert tracker.tunnels["rw"].incoming == (START + 4, lines[0])
+
+
 def test_a_client_that_leaves_is_none_that_failed() -> None:
     left = '"rw"[3] 192.0.2.9 #7: received Delete SA payload: self-deleting ISAKMP State #7'
     template = connection("rw", peer="%any")
