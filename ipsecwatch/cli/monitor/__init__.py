@@ -69,7 +69,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--exec", metavar="PROGRAM",
         help="run this program when a tunnel comes up, goes down or gets stuck; variables say what "
-        "happened (IPSECWATCH_EVENT, IPSECWATCH_TUNNEL, IPSECWATCH_STATE, IPSECWATCH_REASON …)",
+        "happened (IPSECWATCH_EVENT, IPSECWATCH_TUNNEL, IPSECWATCH_STATE, IPSECWATCH_REASON …). "
+        "Nothing is printed then, unless --json is given",
     )  # fmt: skip
     parser.add_argument(
         "--exec-limit", type=_limit, metavar="S", default=hooks.LIMIT,
