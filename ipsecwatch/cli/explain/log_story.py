@@ -41,17 +41,19 @@ def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
     if any(s.host or s.apart for s in all_):
         return list(tunnels)
     told = [s for s in all_ if s.outcome is Outcome.FAILED and reason(s)]
-    failed = {s.name: s for s in sorted(told, key=lambda s: _explains(s, log), reverse=True)}
+    order = {x.number: n for n, x in enumerate(log.lines)}  # not that of the text, if it's reversed
+    failed = {s.name: s for s in sorted(told, key=lambda s: _explains(s, order), reverse=True)}
     return [_with_reason(t, failed) for t in tunnels]
 
 
-def _explains(story: Story, log: LogText) -> tuple[int, int]:
+def _explains(story: Story, order: Mapping[int, int]) -> tuple[int, int]:
     """Return a sort key: of failed connections, the one that says most has the highest.
 
     It is the one whose line has the highest weight, and of several, the one that failed last.
+    ``order`` has the place of each log line in time, by its number in the text.
     """
     assert story.failure is not None  # the outcome is FAILED
-    return story.failure.finding.weight, log.lines.index(story.failure.line)
+    return story.failure.finding.weight, order[story.failure.line.number]
 
 
 def _with_reason(t: Tunnel, failed: Mapping[str, Story]) -> Tunnel:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -209,6 +210,16 @@ def test_a_failure_of_a_tunnel_that_the_status_shows_up_is_not_the_last_word(
     assert "By the status" not in explain(failed.replace("site", "other") + status)[1]
     down = statuses(ROOT / "5.4" / "site.jsonl.gz")[0].stdout
     assert "By the status" not in explain(failed + down)[1]
+
+
+def test_thousands_of_failures_are_compared_in_little_time() -> None:
+    failed = '"c{0}" #{1}: authentication failed: PSK AUTH mismatch\n'
+    log = log_text.read("".join(failed.format(n, n + 1) for n in range(20_000)))
+    begin = time.process_time()
+    assert len(log_story.stories(log.lines)) == 20_000
+    without = time.process_time() - begin
+    log_story.with_reasons([tunnel("c9", TunnelState.CONNECTING)], log)
+    assert time.process_time() - begin < 5 * without + 1
 
 
 def test_of_pairs_that_failed_alike_only_those_that_are_up_are_called_so(explain: Explain) -> None:
