@@ -15,6 +15,7 @@ import pytest
 from ipsecwatch.cli import main
 from ipsecwatch.cli.explain import log_story
 from ipsecwatch.libreswan import log_text
+from ipsecwatch.libreswan.log_attempts import stories
 from ipsecwatch.report import Connection
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.paths import FIXTURES
@@ -216,7 +217,7 @@ def test_thousands_of_failures_are_compared_in_little_time() -> None:
     failed = '"c{0}" #{1}: authentication failed: PSK AUTH mismatch\n'
     log = log_text.read("".join(failed.format(n, n + 1) for n in range(20_000)))
     begin = time.process_time()
-    assert len(log_story.stories(log.lines)) == 20_000
+    assert len(stories(log.lines)) == 20_000
     without = time.process_time() - begin
     log_story.with_reasons([tunnel("c9", TunnelState.CONNECTING)], log)
     assert time.process_time() - begin < 5 * without + 1
