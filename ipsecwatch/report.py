@@ -265,7 +265,7 @@ class Connection:
 
         Each label of the traffic gets a Child SA of its own, once there is such traffic.
         """
-        return _LABEL.search(self.text) is not None
+        return any(_LABEL.match(line) for line in self.lines)
 
     @property
     def never_negotiates(self) -> bool:
@@ -273,7 +273,8 @@ class Connection:
         return "NEVER_NEGOTIATE" in self.policy
 
 
-_LABEL: Final = re.compile(r"(?:sec|policy)_label:(?!unset\b)\S")
+# At the beginning of a line: an identity, which the peer chooses, may have these words in it.
+_LABEL: Final = re.compile(r" *(?:sec|policy)_label:(?!unset\b)\S")
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,5 +286,5 @@ def test_a_security_label_waits_for_traffic_once_the_ike_sa_is_there(release: st
     assert state(connections + states(begun)) is TunnelState.CONNECTING
     assert state(connections + states(sa)) is TunnelState.WAITING
     assert state(connections + its_own + states(sa, child)) is TunnelState.UP
-    plain = connections.replace(LABEL, "sec_label:unset;")
+    plain = connections.replace(LABEL, f"sec_label:unset;  their id=@x {LABEL};")
     assert state(plain + states(sa)) is TunnelState.CONNECTING
