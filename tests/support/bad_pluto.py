@@ -209,7 +209,7 @@ def close(s: Served) -> None:
 
 
 def _serve(s: Served, how: Callable[[Served], None], lock: threading.Lock) -> None:
-    """Answer one connection with ``how``, then print the line of JSON for BadPluto.end()."""
+    """Serve one connection with ``how``, then print the line of JSON for BadPluto.end()."""
     error = ""
     question = s.client.recv(4096, socket.MSG_PEEK)
     if how is not reset:

@@ -63,7 +63,7 @@ class FakeMachine:
         )
 
     def _called(self, connection: BusConnection, call: Call) -> None:
-        """Answer LoadUnit, GetAll and Subscribe as systemd does; other calls get no answer."""
+        """Reply to LoadUnit, GetAll and Subscribe as systemd does; other calls get no reply."""
         match call.member:
             case "LoadUnit":
                 connection.reply(call, "o", [unit_path(call.body[0])])

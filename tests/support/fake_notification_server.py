@@ -130,7 +130,7 @@ class Server:
         return title, body
 
     def called(self, _connection: BusConnection, call: Call) -> None:
-        """Answer a call as the model does, or with an error (``refuses``), or never (``hangs``)."""
+        """Reply to a call as the model does, with an error (``refuses``), or never (``hangs``)."""
         self.calls.append(call.member)
         if self.hangs:
             return

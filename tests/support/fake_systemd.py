@@ -72,7 +72,7 @@ class FakeSystemd:
         )
 
     def _called(self, connection: BusConnection, call: Call) -> None:
-        """Answer LoadUnit, GetUnitByPID and Get as systemd does; other replies have no values."""
+        """Reply to LoadUnit, GetUnitByPID and Get as systemd does, to all others without values."""
         if call.member == "LoadUnit":
             path = f"{UNITS}/{path_element(call.body[0])}" if self._others else UNIT_PATH
             connection.reply(call, "o", [path])

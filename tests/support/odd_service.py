@@ -38,7 +38,7 @@ class OddService:
         connection.on_call = self._answer
 
     def _answer(self, connection: BusConnection, call: Call) -> None:
-        """Answer a call at once, later or not at all, as the test has set."""
+        """Reply to a call at once, later or not at all, as the test has set."""
         self.asked += 1
         if self.late:
             asyncio.get_running_loop().call_later(self.late, self._reply, connection, call)

@@ -19,7 +19,7 @@ from ipsecwatch.report import LogLine
 
 
 async def play(file: Path, path: str, moment: Path) -> None:
-    """Answer as the recording does at the present time, and print its log lines when they are due.
+    """Send what the recording has for the present time, and print its log lines when they are due.
 
     Do so for ever.
     """
